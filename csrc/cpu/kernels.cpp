@@ -1,0 +1,158 @@
+// The vector source: compiled once per instruction set, each into a namespace of its own.
+#include "kernels.h"
+
+#include "tiles.h"
+
+namespace fastinit::FASTINIT_ISA_NAMESPACE {
+namespace {
+
+// Calls f(d) with the parameters of the distribution at hand.
+template <class F>
+void with_single(const Distribution& d, F&& f) {
+  switch (d.kind) {
+    case Kind::Uniform:
+      return f(d.single.uniform);
+    case Kind::Normal:
+      return f(d.single.normal);
+    case Kind::Narrow:
+      return f(d.single.narrow);
+    case Kind::Tail:
+      return f(d.single.tail);
+    case Kind::Central:
+      return f(d.single.central);
+    case Kind::Full:
+      return f(d.single.full);
+  }
+}
+
+template <class F>
+void with_wide(const Distribution& d, F&& f) {
+  switch (d.kind) {
+    case Kind::Uniform:
+      return f(d.wide.uniform);
+    case Kind::Normal:
+      return f(d.wide.normal);
+    case Kind::Tail:
+      return f(d.wide.tail);
+    case Kind::Full:
+      return f(d.wide.full);
+    default:  // float64 has no other form (stream/plan.h)
+      return;
+  }
+}
+
+template <class Out>
+void range_single(const Fill& f, int64_t first, int64_t count, void* dst) {
+  const Philox philox(f.key, Domain::Main);
+  with_single(f.distribution,
+              [&](const auto& d) { fill_run<Out>(d, philox, first, count, static_cast<typename Out::T*>(dst)); });
+}
+
+template <class Narrow>
+void range_f8(const Fill& f, int64_t first, int64_t count, void* dst) {
+  const Philox philox(f.key, Domain::Main);
+  with_single(f.distribution, [&](const auto& d) {
+    fill_run_buffered<OutF8<Narrow>>(d, philox, first, count, static_cast<uint8_t*>(dst));
+  });
+}
+
+// Elements [first, first + count) of the stream to consecutive memory.
+void run(const Fill& f, int64_t first, int64_t count, void* dst) {
+  switch (f.dtype) {
+    case DType::F32:
+      return range_single<OutF32>(f, first, count, dst);
+    case DType::F16:
+      return range_single<OutF16>(f, first, count, dst);
+    case DType::BF16:
+      return range_single<OutBF16>(f, first, count, dst);
+    case DType::E4M3FN:
+      return range_f8<NarrowE4M3FN>(f, first, count, dst);
+    case DType::E5M2:
+      return range_f8<NarrowE5M2>(f, first, count, dst);
+    case DType::E4M3FNUZ:
+      return range_f8<NarrowE4M3FNUZ>(f, first, count, dst);
+    case DType::E5M2FNUZ:
+      return range_f8<NarrowE5M2FNUZ>(f, first, count, dst);
+    case DType::F64: {
+      const Philox philox(f.key, Domain::Main);
+      return with_wide(f.distribution,
+                       [&](const auto& d) { fill_run<OutF64>(d, philox, first, count, static_cast<double*>(dst)); });
+    }
+  }
+}
+
+void fill_range(const Fill& f, int64_t begin, int64_t end) {
+  run(f, f.origin + begin, end - begin, static_cast<char*>(f.data) + begin * item_size(f.dtype));
+}
+
+template <class Out, class Values>
+void tiles_as(const Fill& f, const Panels& p, int64_t begin, int64_t end) {
+  const Philox philox(f.key, Domain::Main);
+  const auto fill = [&](const auto& d) {
+    for (int64_t t = begin; t < end; ++t) {
+      fill_tile<Out, Values>(d, philox, p, p.tile(t), f.origin, static_cast<typename Out::T*>(f.data));
+    }
+  };
+  if constexpr (sizeof(typename Values::T) == 8) {
+    with_wide(f.distribution, fill);
+  } else {
+    with_single(f.distribution, fill);
+  }
+}
+
+void fill_tiles(const Fill& f, const Panels& p, int64_t begin, int64_t end) {
+  if (p.direct) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Panels::Tile t = p.tile(i);
+      run(f, f.origin + t.index, t.cols, static_cast<char*>(f.data) + t.memory * item_size(f.dtype));
+    }
+    return;
+  }
+  switch (f.dtype) {
+    case DType::F32:
+      return tiles_as<OutF32, OutF32>(f, p, begin, end);
+    case DType::F64:
+      return tiles_as<OutF64, OutF64>(f, p, begin, end);
+    case DType::F16:
+      return tiles_as<OutF16, OutF32>(f, p, begin, end);
+    case DType::BF16:
+      return tiles_as<OutBF16, OutF32>(f, p, begin, end);
+    case DType::E4M3FN:
+      return tiles_as<OutF8<NarrowE4M3FN>, OutF32>(f, p, begin, end);
+    case DType::E5M2:
+      return tiles_as<OutF8<NarrowE5M2>, OutF32>(f, p, begin, end);
+    case DType::E4M3FNUZ:
+      return tiles_as<OutF8<NarrowE4M3FNUZ>, OutF32>(f, p, begin, end);
+    case DType::E5M2FNUZ:
+      return tiles_as<OutF8<NarrowE5M2FNUZ>, OutF32>(f, p, begin, end);
+  }
+}
+
+void words(Key key, Domain domain, int64_t first, int64_t count, uint32_t* out) {
+  const Philox philox(key, domain);
+  int64_t at = -(first % 4);
+  uint64_t block = static_cast<uint64_t>(first / 4);
+  constexpr int64_t step = 2 * kLanes32;
+  for (; at < count; at += step, block += kLanes64) {
+    U64 counters = lane_blocks(Order::Interleaved);
+    counters += philox.counter(block);
+    U32 even, odd;
+    philox.at(counters, even, odd);
+    uint32_t buffer[step];
+    store(buffer, interleave_lower((F32)even, (F32)odd));
+    store(buffer + kLanes32, interleave_upper((F32)even, (F32)odd));
+    const int64_t from = std::max<int64_t>(at, 0);
+    const int64_t to = std::min(at + step, count);
+    std::copy(buffer + (from - at), buffer + (to - at), out + from);
+  }
+}
+
+}  // namespace
+
+extern const Kernels kernels;
+#define FASTINIT_QUOTE(x) #x
+#define FASTINIT_NAME(x) FASTINIT_QUOTE(x)
+// The namespace is isa_<name>.
+const Kernels kernels = {&FASTINIT_NAME(FASTINIT_ISA_NAMESPACE)[4], fill_range, fill_tiles, words};
+
+}  // namespace fastinit::FASTINIT_ISA_NAMESPACE

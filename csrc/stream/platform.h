@@ -1,0 +1,14 @@
+// The one place that knows which compiler reads the shared headers: g++, clang or nvcc, for the host or for a device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#if defined(__CUDACC__)
+#define FASTINIT_HD __host__ __device__ __forceinline__
+#else
+#define FASTINIT_HD inline __attribute__((always_inline))
+#endif
+
+// Only ever read as constant expressions (see horner in lane.h), so device code needs no copy of them.
+#define FASTINIT_CONSTANT static constexpr

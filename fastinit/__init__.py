@@ -1,0 +1,86 @@
+"""fastinit: torch.nn.init, in parallel, reproducible wherever it runs.
+
+The first block below is torch.nn.init's surface, name for name: ``import fastinit as init`` is the whole migration.
+The second goes beyond it. Values are a fixed function of key and index: docs/stream.md is the contract.
+"""
+
+from fastinit._native import STREAM_VERSION  # first: its errors say what is missing
+from fastinit._version import __version__
+from fastinit.fans import Fans, fans
+from fastinit.init import (
+    _calculate_correct_fan,
+    _calculate_fan_in_and_fan_out,
+    calculate_gain,
+    constant,
+    constant_,
+    dirac,
+    dirac_,
+    eye,
+    eye_,
+    kaiming_normal,
+    kaiming_normal_,
+    kaiming_uniform,
+    kaiming_uniform_,
+    normal,
+    normal_,
+    ones_,
+    orthogonal,
+    orthogonal_,
+    sparse,
+    sparse_,
+    trunc_normal_,
+    uniform,
+    uniform_,
+    xavier_normal,
+    xavier_normal_,
+    xavier_uniform,
+    xavier_uniform_,
+    zeros_,
+)
+from fastinit.keys import Key
+from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
+from fastinit.shards import Shard, shard
+
+__all__ = [
+    # torch.nn.init's
+    "calculate_gain",
+    "constant",
+    "constant_",
+    "dirac",
+    "dirac_",
+    "eye",
+    "eye_",
+    "kaiming_normal",
+    "kaiming_normal_",
+    "kaiming_uniform",
+    "kaiming_uniform_",
+    "normal",
+    "normal_",
+    "ones_",
+    "orthogonal",
+    "orthogonal_",
+    "sparse",
+    "sparse_",
+    "trunc_normal_",
+    "uniform",
+    "uniform_",
+    "xavier_normal",
+    "xavier_normal_",
+    "xavier_uniform",
+    "xavier_uniform_",
+    "zeros_",
+    "_calculate_correct_fan",
+    "_calculate_fan_in_and_fan_out",
+    # and beyond
+    "Fans",
+    "Key",
+    "STREAM_VERSION",
+    "Shard",
+    "__version__",
+    "fans",
+    "lecun_normal_",
+    "lecun_uniform_",
+    "shard",
+    "trunc_normal_tf_",
+    "variance_scaling_",
+]
