@@ -85,6 +85,7 @@ void run(const Fill& f) {
       k.fill_range(f, begin * kUnit, std::min(end * kUnit, f.count));
     });
   }
+  if (f.dense()) advise_huge_pages(f.data, f.count * item_size(f.dtype));
   const Panels panels(f);
   parallel(panels.tiles, kGrainTiles, [&](int64_t begin, int64_t end) { k.fill_tiles(f, panels, begin, end); });
 }

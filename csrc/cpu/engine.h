@@ -14,43 +14,46 @@ constexpr int kPerBlock = sizeof(T) == 8 ? 2 : 4;
 template <class T>
 constexpr int kPerStep = kPerBlock<T> * kLanes64;
 
-template <class Out, class D>
-FASTINIT_INLINE void emit(const D& d, U32 even, U32 odd, typename Out::T* p) {
+// N steps of words to N * kPerStep elements.
+template <class Out, int N, class D>
+FASTINIT_INLINE void emit(const D& d, const Many<U32, N>& even, const Many<U32, N>& odd, typename Out::T* p) {
   using Lane = typename Out::Lane;
-  typename Lane::F x, y;
-  if constexpr (sizeof(typename Lane::T) == 8) {
-    // A float64 takes two words, the first in its low half.
-    const U64 first = ((U64)even & 0xffffffffu) | (U64)odd << 32;
-    const U64 second = (U64)even >> 32 | ((U64)odd & 0xffffffff00000000u);
-    transform<Lane>(d, first, second, x, y);
-  } else {
-    transform<Lane>(d, even, odd, x, y);
-  }
-  Out::store(p, x, y);
-}
-
-// Two steps.
-template <class Out, class D>
-FASTINIT_INLINE void emit(const D& d, const Pair<U32>& even, const Pair<U32>& odd, typename Out::T* p) {
-  using Lane = typename Out::Lane;
-  constexpr int step = kPerStep<typename Lane::T>;
-  if constexpr (sizeof(typename Lane::T) == 8) {
-    emit<Out>(d, even.a, odd.a, p);
-    emit<Out>(d, even.b, odd.b, p + step);
-  } else {
-    Pair<typename Lane::F> x, y;
-    transform<Twice<Lane>>(d, even, odd, x, y);
-    Out::store(p, x.a, y.a);
-    Out::store(p + step, x.b, y.b);
+  using T = typename Lane::T;
+  constexpr int together = N % kTransforms == 0 ? kTransforms : 1;
+  using Lanes = ManyLanes<Lane, together>;
+#pragma GCC unroll 4
+  for (int k = 0; k < N / together; ++k) {
+    typename Lanes::F x, y;
+    if constexpr (sizeof(T) == 8) {
+      // A float64 takes two words, the first in its low half.
+      const auto word = [&](bool second) {
+        return each<U64, together>([&](int i) {
+          const U64 e = (U64)even.v[k * together + i], o = (U64)odd.v[k * together + i];
+          return second ? e >> 32 | (o & 0xffffffff00000000u) : (e & 0xffffffffu) | o << 32;
+        });
+      };
+      transform<Lanes>(d, word(false), word(true), x, y);
+    } else {
+      transform<Lanes>(d, even.template part<together>(k), odd.template part<together>(k), x, y);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < together; ++i) Out::store(p + (k * together + i) * kPerStep<T>, x.v[i], y.v[i]);
   }
 }
 
-// kLanes64 blocks from a list of counters in natural order, to kPerStep elements.
-template <class Out, class D>
+// N * kLanes64 blocks from a list of counters in natural order.
+template <class Out, int N, class D>
 FASTINIT_INLINE void emit_listed(const D& d, const Philox& philox, const uint64_t* counters, typename Out::T* p) {
-  U32 even, odd;
-  philox.at(ordered<Out::order>(load<U64>(counters)), even, odd);
+  Many<U32, N> even, odd;
+  philox.at(each<U64, N>([&](int k) { return ordered<Out::order>(load<U64>(counters + k * kLanes64)); }), even, odd);
   emit<Out>(d, even, odd, p);
+}
+
+// One step, out of line: the code of a transform is long, and all that is not an inner loop shares it.
+template <class Out, class D>
+__attribute__((noinline)) void listed_step(const D& d, const Philox& philox, const uint64_t* counters,
+                                           typename Out::T* p) {
+  emit_listed<Out, 1>(d, philox, counters, p);
 }
 
 // Elements [first, first + count) of the stream to consecutive memory. The parameters come by value, so that a store
@@ -64,27 +67,20 @@ void fill_run(const D d, const Philox& philox, int64_t first, int64_t count, typ
   while (at < count) {
     const uint64_t counter = philox.counter(block);
     const uint64_t whole = at < 0 ? 0 : std::min<uint64_t>((count - at) / step, Consecutive::steps_left(counter));
-    if (whole > 0) {
+    if (whole >= kChains) {
       Consecutive words(philox, counter, Out::order);
-      uint64_t i = 0;
-      for (; i + 2 <= whole; i += 2, at += 2 * step) {
-        Pair<U32> even, odd;
+      for (uint64_t i = 0; i + kChains <= whole; i += kChains, at += kChains * step, block += kChains * kLanes64) {
+        Many<U32, kChains> even, odd;
         words.next(even, odd);
         emit<Out>(d, even, odd, dst + at);
       }
-      for (; i < whole; ++i, at += step) {
-        U32 even, odd;
-        words.next(even, odd);
-        emit<Out>(d, even, odd, dst + at);
-      }
-      block += whole * kLanes64;
       continue;
     }
     // An end of the run, or a step over which the counter's upper half changes.
     uint64_t counters[kLanes64];
     for (int k = 0; k < kLanes64; ++k) counters[k] = counter + k;
     typename Out::T buffer[step];
-    emit_listed<Out>(d, philox, counters, buffer);
+    listed_step<Out>(d, philox, counters, buffer);
     const int64_t from = std::max<int64_t>(at, 0);
     const int64_t to = std::min(at + step, count);
     std::copy(buffer + (from - at), buffer + (to - at), dst + from);
@@ -93,31 +89,14 @@ void fill_run(const D d, const Philox& philox, int64_t first, int64_t count, typ
   }
 }
 
-// The same for the 8-bit formats, through a small buffer of float32.
-template <class Out, class D>
-void fill_run_buffered(const D& d, const Philox& philox, int64_t first, int64_t count, typename Out::T* dst) {
-  constexpr int64_t chunk = 2048;
-  float buffer[chunk];
-  for (int64_t at = 0; at < count; at += chunk) {
-    const int64_t n = std::min(chunk, count - at);
-    fill_run<OutF32>(d, philox, first + at, n, buffer);
-    for (int64_t i = 0; i < n; ++i) dst[at + i] = Out::narrow(buffer[i]);
-  }
-}
-
 // All elements of `blocks` listed blocks, in list order; whole steps.
 template <class Out, class D>
 void fill_listed(const D d, const Philox& philox, const uint64_t* counters, int blocks, typename Out::T* dst) {
   constexpr int per_block = kPerBlock<typename Out::Lane::T>;
+  constexpr int chunk = kChains * kLanes64;
   int b = 0;
-  for (; b + 2 * kLanes64 <= blocks; b += 2 * kLanes64) {
-    const Pair<U64> c = {ordered<Out::order>(load<U64>(counters + b)),
-                         ordered<Out::order>(load<U64>(counters + b + kLanes64))};
-    Pair<U32> even, odd;
-    philox.at(c, even, odd);
-    emit<Out>(d, even, odd, dst + b * per_block);
-  }
-  for (; b < blocks; b += kLanes64) emit_listed<Out>(d, philox, counters + b, dst + b * per_block);
+  for (; b + chunk <= blocks; b += chunk) emit_listed<Out, kChains>(d, philox, counters + b, dst + b * per_block);
+  for (; b < blocks; b += kLanes64) listed_step<Out>(d, philox, counters + b, dst + b * per_block);
 }
 
 }  // namespace fastinit::FASTINIT_ISA_NAMESPACE

@@ -48,12 +48,16 @@ void range_single(const Fill& f, int64_t first, int64_t count, void* dst) {
               [&](const auto& d) { fill_run<Out>(d, philox, first, count, static_cast<typename Out::T*>(dst)); });
 }
 
+// The 8-bit formats are rounded from a small buffer of float32.
 template <class Narrow>
 void range_f8(const Fill& f, int64_t first, int64_t count, void* dst) {
-  const Philox philox(f.key, Domain::Main);
-  with_single(f.distribution, [&](const auto& d) {
-    fill_run_buffered<OutF8<Narrow>>(d, philox, first, count, static_cast<uint8_t*>(dst));
-  });
+  constexpr int64_t chunk = 2048;
+  float buffer[chunk];
+  for (int64_t at = 0; at < count; at += chunk) {
+    const int64_t n = std::min(chunk, count - at);
+    range_single<OutF32>(f, first + at, n, buffer);
+    for (int64_t i = 0; i < n; ++i) static_cast<uint8_t*>(dst)[at + i] = OutF8<Narrow>::narrow(buffer[i]);
+  }
 }
 
 // Elements [first, first + count) of the stream to consecutive memory.
@@ -85,18 +89,25 @@ void fill_range(const Fill& f, int64_t begin, int64_t end) {
   run(f, f.origin + begin, end - begin, static_cast<char*>(f.data) + begin * item_size(f.dtype));
 }
 
-template <class Out, class Values>
-void tiles_as(const Fill& f, const Panels& p, int64_t begin, int64_t end) {
-  const Philox philox(f.key, Domain::Main);
-  const auto fill = [&](const auto& d) {
-    for (int64_t t = begin; t < end; ++t) {
-      fill_tile<Out, Values>(d, philox, p, p.tile(t), f.origin, static_cast<typename Out::T*>(f.data));
-    }
-  };
+template <class Values>
+void generate(const Fill& f, const Philox& philox, TileValues<typename Values::T>& v) {
+  const auto fill = [&](const auto& d) { fill_listed<Values>(d, philox, v.list.counters, v.list.padded(), v.values); };
   if constexpr (sizeof(typename Values::T) == 8) {
     with_wide(f.distribution, fill);
   } else {
     with_single(f.distribution, fill);
+  }
+}
+
+template <class Out, class Values>
+void tiles_as(const Fill& f, const Panels& p, int64_t begin, int64_t end) {
+  const Philox philox(f.key, Domain::Main);
+  TileValues<typename Values::T> v;
+  for (int64_t i = begin; i < end; ++i) {
+    const Panels::Tile t = p.tile(i);
+    v.lay_out(philox, p, t, f.origin);
+    generate<Values>(f, philox, v);
+    write_tile<Out>(v, p, t, static_cast<typename Out::T*>(f.data) + t.memory);
   }
 }
 
@@ -136,11 +147,11 @@ void words(Key key, Domain domain, int64_t first, int64_t count, uint32_t* out) 
   for (; at < count; at += step, block += kLanes64) {
     U64 counters = lane_blocks(Order::Interleaved);
     counters += philox.counter(block);
-    U32 even, odd;
-    philox.at(counters, even, odd);
+    Many<U32, 1> even, odd;
+    philox.at(Many<U64, 1>{{counters}}, even, odd);
     uint32_t buffer[step];
-    store(buffer, interleave_lower((F32)even, (F32)odd));
-    store(buffer + kLanes32, interleave_upper((F32)even, (F32)odd));
+    store(buffer, interleave_lower((F32)even.v[0], (F32)odd.v[0]));
+    store(buffer + kLanes32, interleave_upper((F32)even.v[0], (F32)odd.v[0]));
     const int64_t from = std::max<int64_t>(at, 0);
     const int64_t to = std::min(at + step, count);
     std::copy(buffer + (from - at), buffer + (to - at), out + from);

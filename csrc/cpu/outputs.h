@@ -18,7 +18,13 @@ struct OutF32 {
     FASTINIT_ISA_NAMESPACE::store(p, interleave_lower(x, y));
     FASTINIT_ISA_NAMESPACE::store(p + kLanes32, interleave_upper(x, y));
   }
-  static FASTINIT_INLINE void store4(T* p, Quad v) { std::memcpy(p, &v, sizeof v); }
+  template <bool Stream>
+  static FASTINIT_INLINE void store4(T* p, Quad v) {
+#if defined(__SSE2__)
+    if constexpr (Stream) return _mm_stream_ps(p, (__m128)v);
+#endif
+    std::memcpy(p, &v, sizeof v);
+  }
   static FASTINIT_INLINE T narrow(float v) { return v; }
 };
 
@@ -46,6 +52,7 @@ struct OutBF16 {
     FASTINIT_ISA_NAMESPACE::store(p, (rounded(x) >> 16) | (rounded(y) & 0xffff0000u));
   }
   static FASTINIT_INLINE T narrow(float v) { return static_cast<T>(encode_bf16(v)); }
+  template <bool>
   static FASTINIT_INLINE void store4(T* p, Quad v) {
     for (int i = 0; i < 4; ++i) p[i] = narrow(v[i]);
   }
@@ -68,6 +75,7 @@ struct OutF16 {
   }
   static FASTINIT_INLINE void store(T* p, F32 x, F32 y) { FASTINIT_ISA_NAMESPACE::store(p, codes(x) | codes(y) << 16); }
   static FASTINIT_INLINE T narrow(float v) { return static_cast<T>(NarrowF16::encode(v)); }
+  template <bool>
   static FASTINIT_INLINE void store4(T* p, Quad v) {
     for (int i = 0; i < 4; ++i) p[i] = narrow(v[i]);
   }
@@ -78,6 +86,7 @@ template <class Narrow>
 struct OutF8 {
   using T = uint8_t;
   static FASTINIT_INLINE T narrow(float v) { return static_cast<T>(Narrow::encode(v)); }
+  template <bool>
   static FASTINIT_INLINE void store4(T* p, Quad v) {
     for (int i = 0; i < 4; ++i) p[i] = narrow(v[i]);
   }

@@ -23,14 +23,17 @@ struct Panels {
   int64_t row_tiles = 1, col_tiles = 1;
   bool direct = false;  // whole runs of a row go straight to memory
   int64_t tiles = 1;
+  bool large = false;  // past any cache: columns are best written around it
 
   static constexpr int kTileElements = 4096;
   static constexpr int kTileRows = 512;
-  static constexpr int kTileCols = 32;
+  static constexpr int kTileCols = 64;
   static constexpr int64_t kDirectRun = 16384;
+  static constexpr int64_t kLargeElements = int64_t{4} << 20;
 
   explicit Panels(const Fill& f) {
     if (f.dims == 0) return;
+    large = f.count >= kLargeElements;
     const int last = f.dims - 1;
     col = axis(f, last);
     int rows = -1;

@@ -15,8 +15,13 @@ struct BlockList {
   static constexpr int kBlocks = Panels::kTileElements / PerBlock + 2 * Panels::kTileRows + 2 * kLanes64;
   uint64_t counters[kBlocks];
   int start[kRuns];
-  int blocks = 0;
-  uint64_t last = ~uint64_t{0};  // the block listed last; no index reaches this one
+  int blocks;
+  uint64_t last;  // the block listed last
+
+  void clear() {
+    blocks = 0;
+    last = ~uint64_t{0};  // no index reaches this one
+  }
 
   FASTINIT_INLINE void add(const Philox& philox, int run, uint64_t index, uint64_t length) {
     const uint64_t first = index / PerBlock;
@@ -37,22 +42,35 @@ struct BlockList {
   }
 };
 
-// Columns of the tile to runs of memory: four rows by four columns at a time through registers.
-template <class Out>
+// Four rows of four values to four columns.
+FASTINIT_INLINE void transpose(Quad& q0, Quad& q1, Quad& q2, Quad& q3) {
+  const Quad a = __builtin_shufflevector(q0, q1, 0, 4, 1, 5), b = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
+  const Quad c = __builtin_shufflevector(q2, q3, 0, 4, 1, 5), d = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
+  q0 = __builtin_shufflevector(a, c, 0, 1, 4, 5);
+  q1 = __builtin_shufflevector(a, c, 2, 3, 6, 7);
+  q2 = __builtin_shufflevector(b, d, 0, 1, 4, 5);
+  q3 = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+}
+
+// Columns of the tile to runs of memory: four columns by sixteen rows at a time through registers, so that a line of
+// float32 is written whole; with Stream around the cache, which saves reading the line first.
+template <class Out, bool Stream>
 void write_transposed(const float* values, const int* start, int64_t rows, int64_t cols, typename Out::T* dst,
                       int64_t col_stride) {
+  constexpr int64_t quads = 4;
   int64_t c = 0;
   for (; c + 4 <= cols; c += 4) {
     int64_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      const Quad q0 = load<Quad>(values + start[r] + c), q1 = load<Quad>(values + start[r + 1] + c);
-      const Quad q2 = load<Quad>(values + start[r + 2] + c), q3 = load<Quad>(values + start[r + 3] + c);
-      const Quad a = __builtin_shufflevector(q0, q1, 0, 4, 1, 5), b = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-      const Quad e = __builtin_shufflevector(q2, q3, 0, 4, 1, 5), f = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-      Out::store4(dst + c * col_stride + r, __builtin_shufflevector(a, e, 0, 1, 4, 5));
-      Out::store4(dst + (c + 1) * col_stride + r, __builtin_shufflevector(a, e, 2, 3, 6, 7));
-      Out::store4(dst + (c + 2) * col_stride + r, __builtin_shufflevector(b, f, 0, 1, 4, 5));
-      Out::store4(dst + (c + 3) * col_stride + r, __builtin_shufflevector(b, f, 2, 3, 6, 7));
+    for (; r + 4 * quads <= rows; r += 4 * quads) {
+      Quad q[4][quads];  // [column][rows]
+      for (int k = 0; k < quads; ++k) {
+        const int* s = start + r + 4 * k;
+        for (int i = 0; i < 4; ++i) q[i][k] = load<Quad>(values + s[i] + c);
+        transpose(q[0][k], q[1][k], q[2][k], q[3][k]);
+      }
+      for (int i = 0; i < 4; ++i) {
+        for (int k = 0; k < quads; ++k) Out::template store4<Stream>(dst + (c + i) * col_stride + r + 4 * k, q[i][k]);
+      }
     }
     for (; r < rows; ++r) {
       for (int k = 0; k < 4; ++k) dst[(c + k) * col_stride + r] = Out::narrow(values[start[r] + c + k]);
@@ -63,46 +81,46 @@ void write_transposed(const float* values, const int* start, int64_t rows, int64
   }
 }
 
-// Asks for the lines that a transposed tile will write, before its values are made: the columns of a tile lie too far
-// apart for the hardware to see them coming.
+// The values of one tile in logical order: run k starts at values[list.start[k]].
 template <class T>
-void prefetch_columns(const Panels::Tile& t, int64_t col_stride, T* dst) {
-  constexpr int64_t line = 64 / sizeof(T);
-  for (int64_t c = 0; c < t.cols; ++c) {
-    for (int64_t r = 0; r < t.rows; r += line) __builtin_prefetch(dst + c * col_stride + r, 1);
-  }
-}
+struct TileValues {
+  BlockList<kPerBlock<T>> list;
+  T values[BlockList<kPerBlock<T>>::kBlocks * kPerBlock<T>];
 
-template <class Out, class Values, class D>
-void fill_tile(const D& d, const Philox& philox, const Panels& p, const Panels::Tile& t, int64_t origin,
-               typename Out::T* data) {
-  using T = typename Values::T;
-  constexpr int per_block = kPerBlock<T>;
-  BlockList<per_block> list;
-  const bool whole_rows = p.col.index == 1;
-  int run = 0;
-  for (int64_t r = 0; r < t.rows; ++r) {
-    const uint64_t index = static_cast<uint64_t>(origin + t.index + r * p.row.index);
-    if (whole_rows) {
-      list.add(philox, run++, index, t.cols);
-    } else {
-      for (int64_t c = 0; c < t.cols; ++c) list.add(philox, run++, index + static_cast<uint64_t>(c * p.col.index), 1);
+  // Lists the blocks; the caller then has them filled.
+  void lay_out(const Philox& philox, const Panels& p, const Panels::Tile& t, int64_t origin) {
+    list.clear();
+    int run = 0;
+    for (int64_t r = 0; r < t.rows; ++r) {
+      const uint64_t index = static_cast<uint64_t>(origin + t.index + r * p.row.index);
+      if (p.col.index == 1) {
+        list.add(philox, run++, index, static_cast<uint64_t>(t.cols));
+      } else {
+        for (int64_t c = 0; c < t.cols; ++c) {
+          list.add(philox, run++, index + static_cast<uint64_t>(c * p.col.index), 1);
+        }
+      }
     }
   }
-  if (whole_rows && p.row.memory == 1) prefetch_columns(t, p.col.memory, data + t.memory);
-  T values[BlockList<per_block>::kBlocks * per_block];
-  fill_listed<Values>(d, philox, list.counters, list.padded(), values);
+};
 
-  typename Out::T* dst = data + t.memory;
+// Writes a tile's values to memory at `dst`.
+template <class Out, class T>
+void write_tile(const TileValues<T>& v, const Panels& p, const Panels::Tile& t, typename Out::T* dst) {
+  const int* const start = v.list.start;
+  const bool whole_rows = p.col.index == 1;
   if constexpr (sizeof(T) == 4) {
     if (whole_rows && p.row.memory == 1) {
-      return write_transposed<Out>(values, list.start, t.rows, t.cols, dst, p.col.memory);
+      // Stores around the cache want 16-byte alignment, which all columns share or none has.
+      const bool aligned = reinterpret_cast<uintptr_t>(dst) % 16 == 0 && p.col.memory * sizeof(*dst) % 16 == 0;
+      if (p.large && aligned) return write_transposed<Out, true>(v.values, start, t.rows, t.cols, dst, p.col.memory);
+      return write_transposed<Out, false>(v.values, start, t.rows, t.cols, dst, p.col.memory);
     }
   }
   for (int64_t r = 0; r < t.rows; ++r) {
     for (int64_t c = 0; c < t.cols; ++c) {
-      const T v = whole_rows ? values[list.start[r] + c] : values[list.start[r * t.cols + c]];
-      dst[r * p.row.memory + c * p.col.memory] = Out::narrow(v);
+      const T x = whole_rows ? v.values[start[r] + c] : v.values[start[r * t.cols + c]];
+      dst[r * p.row.memory + c * p.col.memory] = Out::narrow(x);
     }
   }
 }

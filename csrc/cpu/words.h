@@ -7,7 +7,7 @@
 #pragma once
 
 #include "../stream/philox.h"
-#include "twice.h"
+#include "many.h"
 
 namespace fastinit::FASTINIT_ISA_NAMESPACE {
 
@@ -52,18 +52,12 @@ class Philox {
 
   uint64_t counter(uint64_t block) const { return offset_ + block; }
 
-  // Any counters, one a lane.
-  FASTINIT_INLINE void at(U64 counters, U32& even, U32& odd) const {
-    State s[1] = {{counters, counters >> 32, U64{} + domain_, U64{}}};
-    middle<0>(s);
-    last(s[0], even, odd);
-  }
-  FASTINIT_INLINE void at(const Pair<U64>& counters, Pair<U32>& even, Pair<U32>& odd) const {
-    State s[2] = {{counters.a, counters.a >> 32, U64{} + domain_, U64{}},
-                  {counters.b, counters.b >> 32, U64{} + domain_, U64{}}};
-    middle<0>(s);
-    last(s[0], even.a, odd.a);
-    last(s[1], even.b, odd.b);
+  // Any counters, one a lane, N vectors in lock step.
+  template <int N>
+  FASTINIT_INLINE void at(const Many<U64, N>& counters, Many<U32, N>& even, Many<U32, N>& odd) const {
+    State s[N];
+    for (int k = 0; k < N; ++k) s[k] = {counters.v[k], counters.v[k] >> 32, U64{} + domain_, U64{}};
+    finish<0>(s, even, odd);
   }
 
  private:
@@ -80,21 +74,21 @@ class Philox {
     s = {(p1 >> 32) ^ s.c1 ^ k0_[r], p1, (p0 >> 32) ^ s.c3 ^ k1_[r], p0};
   }
 
-  // Rounds From to the last but one, of N vectors in lock step.
+  // Rounds From to the last.
   template <int From, int N>
-  FASTINIT_INLINE void middle(State (&s)[N]) const {
+  FASTINIT_INLINE void finish(State (&s)[N], Many<U32, N>& even, Many<U32, N>& odd) const {
 #pragma GCC unroll 10
     for (int r = From; r < kRounds - 1; ++r) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (int k = 0; k < N; ++k) round(r, s[k]);
     }
-  }
-
-  FASTINIT_INLINE void last(const State& s, U32& even, U32& odd) const {
-    const U64 p0 = multiply_low_halves(s.c0, U64{} + kPhiloxM0);
-    const U64 p1 = multiply_low_halves(s.c2, U64{} + kPhiloxM1);
-    even = join_high_halves(p1, p0) ^ join_low_halves(s.c1, s.c3) ^ last_;
-    odd = join_low_halves(p1, p0);
+#pragma GCC unroll 4
+    for (int k = 0; k < N; ++k) {
+      const U64 p0 = multiply_low_halves(s[k].c0, U64{} + kPhiloxM0);
+      const U64 p1 = multiply_low_halves(s[k].c2, U64{} + kPhiloxM1);
+      even.v[k] = join_high_halves(p1, p0) ^ join_low_halves(s[k].c1, s[k].c3) ^ last_;
+      odd.v[k] = join_low_halves(p1, p0);
+    }
   }
 
   U64 k0_[kRounds], k1_[kRounds];
@@ -119,18 +113,13 @@ class Consecutive {
   // Steps that can be taken from `counter` before the upper half of a lane's counter changes.
   static uint64_t steps_left(uint64_t counter) { return ((uint64_t{1} << 32) - (counter & 0xffffffffu)) / kLanes64; }
 
-  FASTINIT_INLINE void next(U32& even, U32& odd) {
-    Philox::State s[1] = {start()};
-    philox_.middle<3>(s);
-    philox_.last(s[0], even, odd);
-  }
-
-  // Two steps at once.
-  FASTINIT_INLINE void next(Pair<U32>& even, Pair<U32>& odd) {
-    Philox::State s[2] = {start(), start()};
-    philox_.middle<3>(s);
-    philox_.last(s[0], even.a, odd.a);
-    philox_.last(s[1], even.b, odd.b);
+  // N steps at once.
+  template <int N>
+  FASTINIT_INLINE void next(Many<U32, N>& even, Many<U32, N>& odd) {
+    Philox::State s[N];
+#pragma GCC unroll 4
+    for (int k = 0; k < N; ++k) s[k] = start();
+    philox_.finish<3>(s, even, odd);
   }
 
  private:

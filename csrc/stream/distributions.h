@@ -20,7 +20,7 @@ struct ScalarOf<double> {
 // In every bounded distribution lo and hi are the least and greatest numbers of the target type within the bounds.
 template <class T>
 struct Uniform {
-  T scale, base, lo, hi;
+  T scale, middle, lo, hi;
 };
 
 template <class T>

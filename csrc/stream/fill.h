@@ -47,6 +47,13 @@ struct Fill {
   Key key{0, 0};
 
   bool flat() const { return dims == 0 || (dims == 1 && memory_stride[0] == 1 && index_stride[0] == 1); }
+
+  // Whether the elements lie without gaps, in whatever order. (torch's strides are never negative.)
+  bool dense() const {
+    int64_t span = 1;
+    for (int d = 0; d < dims; ++d) span += (size[d] - 1) * memory_stride[d];
+    return span == count;
+  }
 };
 
 }  // namespace fastinit

@@ -61,7 +61,9 @@ inline double round_up(double x, const Format& f) { return -round_down(-x, f); }
 inline double round_nearest(double x, const Format& f) {
   const double below = round_down(x, f);
   const double above = round_up(x, f);
-  return x - below < above - x ? below : above;
+  if (x - below != above - x) return x - below < above - x ? below : above;
+  const double half = 0.5 * below / (above - below);  // of how many steps `below` is: to even
+  return below == above || half == std::floor(half) ? below : above;
 }
 
 // float32 bits to the code of an 8- or 16-bit format, to nearest even, by integer operations alone (plus one addition

@@ -156,10 +156,11 @@ inline Distribution plan_uniform(double a, double b, DType dtype) {
   if (!(lo <= hi)) lo = hi = round_nearest(a, f);
   Distribution d{};
   d.kind = Kind::Uniform;
+  const double middle = 0.5 * a + 0.5 * b;
   if (dtype == DType::F64) {
-    d.wide.uniform = {(b - a) * 0x1p-53, a, lo, hi};
+    d.wide.uniform = {(b - a) * 0x1p-64, middle, lo, hi};
   } else {
-    d.single.uniform = {static_cast<float>((b - a) * 0x1p-24), static_cast<float>(a), static_cast<float>(lo),
+    d.single.uniform = {static_cast<float>((b - a) * 0x1p-32), static_cast<float>(middle), static_cast<float>(lo),
                         static_cast<float>(hi)};
   }
   return d;

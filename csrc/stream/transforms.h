@@ -12,16 +12,14 @@
 namespace fastinit {
 
 // ---- uniform on [a, b)
-// ----------------------------------------------------------------------------------------------- base + k * scale with
-// k the top 24 (float64: 53) bits, then clamped to [lo, hi], the least and greatest numbers of the target type in [a,
-// b): the clamp moves a value by at most one step, and only in types that cannot hold a or b.
+// ----------------------------------------------------------------------------------------------- The middle plus the
+// word, as a signed number, times (b - a) / 2^32: all bits of the word count, most of all near the middle, which for
+// weights is 0. Clamped to [lo, hi], the least and greatest numbers of the target type in [a, b): the clamp moves a
+// value by at most one step.
 
 template <class L>
 FASTINIT_HD typename L::F uniform_value(typename L::U word, const Uniform<typename L::T>& d) {
-  constexpr int drop = sizeof(typename L::T) == 4 ? 8 : 11;
-  // Below 2^31 (2^63) after the shift, so the signed conversion is exact; it is the cheaper one on every machine.
-  const typename L::F k = L::from_signed(L::as_signed(word >> drop));
-  const typename L::F x = L::fma(k, L::splat(d.scale), L::splat(d.base));
+  const typename L::F x = L::fma(L::from_signed(L::as_signed(word)), L::splat(d.scale), L::splat(d.middle));
   return L::min(L::max(x, L::splat(d.lo)), L::splat(d.hi));
 }
 
@@ -85,8 +83,7 @@ FASTINIT_HD typename L::F tail_value(typename L::U word, const Tail<typename L::
 template <class L>
 FASTINIT_HD typename L::F central_value(typename L::U word, const Central<typename L::T>& d) {
   using F = typename L::F;
-  const F centred = L::from_signed(L::as_signed(word ^ L::splat_u(0x80000000u)));
-  const F x = L::fma(centred, L::splat(d.scale), L::splat(d.base));
+  const F x = L::fma(L::from_signed(L::as_signed(word)), L::splat(d.scale), L::splat(d.base));
   const F s = L::fma(-x, x, L::splat(1.0f));
   const F z = x * (horner<L, coefficients::central_p>(s) / horner<L, coefficients::central_q>(s));
   const F v = L::fma(z, L::splat(d.std), L::splat(d.mean));
