@@ -5,29 +5,30 @@
 // intermediates are normal numbers or zero for parameters that are, so flush-to-zero changes nothing.
 #pragma once
 
+#include <type_traits>
+
 #include "coefficients.h"
 #include "distributions.h"
 #include "elementary.h"
 
 namespace fastinit {
 
-// ---- uniform on [a, b)
-// ----------------------------------------------------------------------------------------------- The middle plus the
-// word, as a signed number, times (b - a) / 2^32: all bits of the word count, most of all near the middle, which for
-// weights is 0. Clamped to [lo, hi], the least and greatest numbers of the target type in [a, b): the clamp moves a
-// value by at most one step.
+// ---- uniform on [a, b) ----
+// The middle plus the word, as a signed number, times (b - a) / 2^32: all bits of the word count, most of all near the
+// middle, which for weights is 0. Clamped to [lo, hi], the least and greatest numbers of the target type in [a, b):
+// the clamp moves a value by at most one step.
 
 template <class L>
-FASTINIT_HD typename L::F uniform_value(typename L::U word, const Uniform<typename L::T>& d) {
+FASTINIT_HD typename L::F value(typename L::U word, const Uniform<typename L::T>& d) {
   const typename L::F x = L::fma(L::from_signed(L::as_signed(word)), L::splat(d.scale), L::splat(d.middle));
   return L::min(L::max(x, L::splat(d.lo)), L::splat(d.hi));
 }
 
-// ---- normal: Box and Muller (1958) ----------------------------------------------------------------------------------
+// ---- normal: Box and Muller (1958) ----
 // Radius sqrt(-2 ln u), u = (word + 1/2) / 2^32 rounded to the type: all 32 bits where they matter, so up to 6.76 sigma
-// (float64: 9.5). The angle is uniform on the circle by construction, without range reduction: bit 31 of its word is
-// the sign of the cosine, bit 30 swaps cosine and sine, and the other 30 are an angle in [-pi/4, pi/4). Error against
-// the exact function of that u: 5 units in the last place, both types, mean 0.
+// (float64: 9.5). The angle is uniform on the circle by construction, without range reduction: bit 31 of its word is the
+// sign of the cosine, bit 30 swaps cosine and sine, and the other 30 are an angle in [-pi/4, pi/4).
+// Error against the exact function of that u: 5 units in the last place, both types, mean 0.
 
 template <class L>
 FASTINIT_HD void normal_pair(typename L::U even, typename L::U odd, const Normal<typename L::T>& d, typename L::F& x,
@@ -53,13 +54,12 @@ FASTINIT_HD void normal_pair(typename L::U even, typename L::U odd, const Normal
   y = L::fma(radius, second, L::splat(d.mean));
 }
 
-// ---- normal truncated to [a, b]: one inverse-CDF evaluation a value
-// -------------------------------------------------- The host (truncation.h) chooses among four forms by where the
-// bounds lie; each holds over its whole range, none loops.
+// ---- normal truncated to [a, b]: one inverse-CDF evaluation a value ----
+// The host (plan.h) chooses among four forms by where the bounds lie; each holds over its whole range, none loops.
 
 // A narrow interval: the offset from the bound is a polynomial in u that the host fitted for these bounds.
 template <class L>
-FASTINIT_HD typename L::F narrow_value(typename L::U word, const Narrow<typename L::T>& d) {
+FASTINIT_HD typename L::F value(typename L::U word, const Narrow<typename L::T>& d) {
   using T = typename L::T;
   const typename L::F u = L::fma(L::from_unsigned(word), L::splat(T(0x1p-32)), L::splat(T(0x1p-33)));
   const typename L::F x = L::fma(horner<L>(d.coef, u), u, L::splat(d.bound));
@@ -69,7 +69,7 @@ FASTINIT_HD typename L::F narrow_value(typename L::U word, const Narrow<typename
 // Both bounds far in one tail: the offset from the near bound is a polynomial, fitted by the host, in w = -2 ln y where
 // y is the tail probability relative to that of the near bound.
 template <class L>
-FASTINIT_HD typename L::F tail_value(typename L::U word, const Tail<typename L::T>& d) {
+FASTINIT_HD typename L::F value(typename L::U word, const Tail<typename L::T>& d) {
   using F = typename L::F;
   const F y = L::fma(L::from_unsigned(~word), L::splat(d.y_scale), L::splat(d.y_base));
   const F w = neg2_log<L>(y);
@@ -81,7 +81,7 @@ FASTINIT_HD typename L::F tail_value(typename L::U word, const Tail<typename L::
 
 // Within +-2.02 sigma: z = x P(s) / Q(s) with x = 2 p - 1 and s = 1 - x^2; no logarithm.
 template <class L>
-FASTINIT_HD typename L::F central_value(typename L::U word, const Central<typename L::T>& d) {
+FASTINIT_HD typename L::F value(typename L::U word, const Central<typename L::T>& d) {
   using F = typename L::F;
   const F x = L::fma(L::from_signed(L::as_signed(word)), L::splat(d.scale), L::splat(d.base));
   const F s = L::fma(-x, x, L::splat(1.0f));
@@ -93,7 +93,7 @@ FASTINIT_HD typename L::F central_value(typename L::U word, const Central<typena
 // Anything else: z = x H(v), v = -2 ln(4 p q) = -2 ln(1 - x^2), the variable of M. Giles, "Approximating the erfinv
 // function" (2010). p and q = 1 - p come separately, from the word and its complement, so neither tail cancels.
 template <class L>
-FASTINIT_HD typename L::F full_value(typename L::U word, const Full<typename L::T>& d) {
+FASTINIT_HD typename L::F value(typename L::U word, const Full<typename L::T>& d) {
   using T = typename L::T;
   using F = typename L::F;
   const F p = L::fma(L::from_unsigned(word), L::splat(d.scale), L::splat(d.p_base));
@@ -108,52 +108,21 @@ FASTINIT_HD typename L::F full_value(typename L::U word, const Full<typename L::
   }
   F z = x * h;
   if constexpr (sizeof(T) == 8) z = refine_full<L>(z, L::min(p, q), x);
-  const F value = L::fma(z, L::splat(d.std), L::splat(d.mean));
-  return L::min(L::max(value, L::splat(d.lo)), L::splat(d.hi));
+  const F cut = L::fma(z, L::splat(d.std), L::splat(d.mean));
+  return L::min(L::max(cut, L::splat(d.lo)), L::splat(d.hi));
 }
 
-// ---- one name for all, so that a kernel is written once
-// ---------------------------------------------------------------
+// ---- one name for all, so that a kernel is written once ----
+// The two words of a pair of elements to their two values.
 
-template <class L>
-FASTINIT_HD void transform(const Uniform<typename L::T>& d, typename L::U even, typename L::U odd, typename L::F& x,
-                           typename L::F& y) {
-  x = uniform_value<L>(even, d);
-  y = uniform_value<L>(odd, d);
-}
-
-template <class L>
-FASTINIT_HD void transform(const Normal<typename L::T>& d, typename L::U even, typename L::U odd, typename L::F& x,
-                           typename L::F& y) {
-  normal_pair<L>(even, odd, d, x, y);
-}
-
-template <class L>
-FASTINIT_HD void transform(const Narrow<typename L::T>& d, typename L::U even, typename L::U odd, typename L::F& x,
-                           typename L::F& y) {
-  x = narrow_value<L>(even, d);
-  y = narrow_value<L>(odd, d);
-}
-
-template <class L>
-FASTINIT_HD void transform(const Tail<typename L::T>& d, typename L::U even, typename L::U odd, typename L::F& x,
-                           typename L::F& y) {
-  x = tail_value<L>(even, d);
-  y = tail_value<L>(odd, d);
-}
-
-template <class L>
-FASTINIT_HD void transform(const Central<typename L::T>& d, typename L::U even, typename L::U odd, typename L::F& x,
-                           typename L::F& y) {
-  x = central_value<L>(even, d);
-  y = central_value<L>(odd, d);
-}
-
-template <class L>
-FASTINIT_HD void transform(const Full<typename L::T>& d, typename L::U even, typename L::U odd, typename L::F& x,
-                           typename L::F& y) {
-  x = full_value<L>(even, d);
-  y = full_value<L>(odd, d);
+template <class L, class D>
+FASTINIT_HD void transform(const D& d, typename L::U even, typename L::U odd, typename L::F& x, typename L::F& y) {
+  if constexpr (std::is_same_v<D, Normal<typename L::T>>) {
+    normal_pair<L>(even, odd, d, x, y);
+  } else {
+    x = value<L>(even, d);
+    y = value<L>(odd, d);
+  }
 }
 
 }  // namespace fastinit
