@@ -57,7 +57,8 @@ if TORCH < OLDEST_TORCH:
 def instruction_sets(machine: str) -> tuple[str, dict[str, list[str]]]:
     """The macro that names the CPU family, and the flags of each object made from the vector source."""
     if machine in ("x86_64", "amd64"):
-        v4 = ["-march=x86-64-v4", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]  # g++ 12 warns of its own AVX-512 headers
+        # g++ 12 warns of its own AVX-512 headers.
+        v4 = ["-march=x86-64-v4", "-Wno-uninitialized", "-Wno-maybe-uninitialized"]
         return "FASTINIT_HAVE_X86", {"baseline": [], "v3": ["-march=x86-64-v3"], "v4": v4}
     if machine in ("aarch64", "arm64"):
         return "FASTINIT_HAVE_NEON", {"neon": []}

@@ -8,6 +8,12 @@
 #endif
 
 namespace fastinit {
+namespace {
+
+// Two huge pages: the least that surely holds one whole.
+[[maybe_unused]] constexpr int64_t kHugePageBytes = int64_t{4} << 20;
+
+}  // namespace
 
 bool huge_pages_wanted() {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
@@ -23,7 +29,7 @@ bool huge_pages_wanted() {
 
 void advise_huge_pages(void* data, int64_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (bytes < (int64_t{8} << 20) || !huge_pages_wanted()) return;
+  if (bytes < kHugePageBytes || !huge_pages_wanted()) return;
   // Only the pages that lie wholly inside: the advice must not reach a neighbour's memory.
   constexpr uintptr_t page = uintptr_t{2} << 20;
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;

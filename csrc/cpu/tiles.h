@@ -90,6 +90,12 @@ struct TileValues {
   // Lists the blocks; the caller then has them filled.
   void lay_out(const Philox& philox, const Panels& p, const Panels::Tile& t, int64_t origin) {
     list.clear();
+    if (p.col.index == 1 && p.row.index == t.cols) {
+      // Rows that follow each other in the stream, as in a channels-last convolution: one run for all.
+      list.add(philox, 0, static_cast<uint64_t>(origin + t.index), static_cast<uint64_t>(t.rows * t.cols));
+      for (int r = 1; r < t.rows; ++r) list.start[r] = list.start[0] + r * static_cast<int>(t.cols);
+      return;
+    }
     int run = 0;
     for (int64_t r = 0; r < t.rows; ++r) {
       const uint64_t index = static_cast<uint64_t>(origin + t.index + r * p.row.index);
