@@ -1,0 +1,79 @@
+"""Names the machine and the versions behind a set of figures, and nothing that names its owner (no host, no path)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fastinit.info import info
+
+Facts = dict[str, str | int | float | bool | None]
+
+
+def describe() -> Facts:
+    """The facts a reader needs before comparing two files of results."""
+    built = info()
+    return {
+        "cpu": _cpu(),
+        "architecture": platform.machine(),
+        "cores": _cores(),
+        "load_before": round(os.getloadavg()[0], 2),  # of other processes, where this is the first measurement
+        "last_level_cache": _read("/sys/devices/system/cpu/cpu0/cache/index3/size"),
+        "system": platform.system(),
+        "kernel": _number(platform.release()),
+        "huge_pages": _chosen(_read("/sys/kernel/mm/transparent_hugepage/enabled")),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "fastinit": built["fastinit"],
+        "stream_version": built["stream"],
+        "isa": built["isa"],
+        "compiler": built["compiler"],
+    }
+
+
+def headline(facts: Facts) -> str:
+    """One line of the above for the head of a table or a picture."""
+    return f"{facts['cpu']}, {facts['cores']} cores, {facts['isa']}, torch {facts['torch']}"
+
+
+def _cores() -> int:
+    """Cores this process may use, which in a container is fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cpu() -> str:
+    """The processor's marketing name, with family and model where a hypervisor has shortened it."""
+    fields: dict[str, str] = {}
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    if "model name" not in fields:
+        return platform.processor() or platform.machine()
+    return f"{fields['model name']} (family {fields.get('cpu family', '?')}, model {fields.get('model', '?')})"
+
+
+def _number(release: str) -> str:
+    """The kernel's version without what a distributor or a cloud adds to it."""
+    match = re.match(r"[0-9.]+", release)
+    return match.group().rstrip(".") if match else release
+
+
+def _chosen(setting: str | None) -> str | None:
+    """``always [madvise] never`` -> ``madvise``."""
+    match = re.search(r"\[(\w+)\]", setting or "")
+    return match.group(1) if match else None
+
+
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None

@@ -1,0 +1,138 @@
+"""``sweep``: every cell of a grid, each fill beside its rivals and the write limit of the same buffer."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+
+import fastinit
+
+from .fills import DTYPES, FILLS, dims_for, empty, numpy_run, shape_of
+from .grid import Point
+from .memory import available_bytes, write_limit
+from .report import progress
+from .timing import Run, Timing, interleave
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A measured point.  ``timings`` holds ``fastinit``, ``memset``, ``fill_`` and whichever rivals there are."""
+
+    point: Point
+    shape: tuple[int, ...]
+    timings: dict[str, Timing]
+    torch_log2: int
+    torch_refusal: str | None
+
+    def rate(self, rival: str) -> float | None:
+        """Elements a second; torch's may come from a smaller tensor (``torch_log2``)."""
+        if rival not in self.timings:
+            return None
+        log2 = self.torch_log2 if rival == "torch" else self.point.log2
+        return float(2**log2 / self.timings[rival].seconds)
+
+    def ratio(self, rival: str) -> float | None:
+        """How many times fastinit's rate is the rival's; None where there is no such rival."""
+        own, other = self.rate("fastinit"), self.rate(rival)
+        return own / other if own and other else None
+
+    @property
+    def share(self) -> float:
+        """Fraction of the write limit, which is memset or torch's ``fill_``, whichever is faster at this size."""
+        return self.rate_of_fastinit / max(self.rate("memset") or 0.0, self.rate("fill_") or 0.0)
+
+    @property
+    def rate_of_fastinit(self) -> float:
+        """Elements a second."""
+        return float(2**self.point.log2 / self.timings["fastinit"].seconds)
+
+    def record(self) -> dict[str, object]:
+        """The cell as it stands in the JSON file."""
+        point = self.point
+        return {
+            "op": point.op,
+            "dtype": point.dtype,
+            "layout": point.layout,
+            "threads": point.threads,
+            "elements": 2**point.log2,
+            "shape": list(self.shape),
+            "seconds": {name: timing.seconds for name, timing in self.timings.items()},
+            "fastest": {name: timing.low for name, timing in self.timings.items()},
+            "slowest": {name: timing.high for name, timing in self.timings.items()},
+            "samples": {name: timing.samples for name, timing in self.timings.items()},
+            "torch_elements": 2**self.torch_log2 if "torch" in self.timings else None,
+            "torch_refusal": self.torch_refusal,
+            "elements_per_s": self.rate_of_fastinit,
+            "bytes_per_s": self.rate_of_fastinit * DTYPES[point.dtype].itemsize,
+            "share_of_write_limit": self.share,
+            "ratio_to_torch": self.ratio("torch"),
+            "ratio_to_numpy": self.ratio("numpy"),
+        }
+
+
+def sweep(points: Sequence[Point], samples: int = 5, sample_s: float = 0.01) -> tuple[list[Cell], list[str]]:
+    """Measures the points; returns the cells, and one line for each point that could not be measured."""
+    cells: list[Cell] = []
+    left_out: dict[str, None] = {}
+    before = torch.get_num_threads()
+    try:
+        for point in progress(points, "cells"):
+            torch.set_num_threads(point.threads)
+            reason = _too_large(point) or refusal(fastinit, point)
+            if reason is None:
+                cells.append(measure(point, samples, sample_s))
+            else:
+                left_out[f"{point.op} {point.dtype} {point.layout}: {reason}"] = None
+    finally:
+        torch.set_num_threads(before)
+    return cells, list(left_out)
+
+
+def measure(point: Point, samples: int = 5, sample_s: float = 0.01) -> Cell:
+    """One cell: the fill, its rivals and the write limit on the same buffer, in turn."""
+    fill, dtype = FILLS[point.op], DTYPES[point.dtype]
+    dims = dims_for(fill, point.layout) or 2
+    torch_log2 = min(point.log2, fill.torch_limit)
+    torch_refusal = refusal(torch.nn.init, point)
+    tensor = empty(shape_of(point.log2, dims), dtype, point.layout)
+    # The same bytes without gaps; only a strided view needs memory of its own for it.
+    block = tensor if point.layout != "row_strided" else empty(tuple(tensor.shape), dtype, "contiguous")
+    with write_limit(point.threads) as memset, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns about far bounds at every call
+        rivals: dict[str, Run] = {
+            "fastinit": lambda: fill.call(fastinit, tensor),
+            "memset": lambda: memset(block),
+            "fill_": lambda: block.fill_(1.0),
+        }
+        if torch_refusal is None:
+            small = tensor if torch_log2 == point.log2 else empty(shape_of(torch_log2, dims), dtype, point.layout)
+            rivals["torch"] = lambda: fill.call(torch.nn.init, small)
+        numpy = numpy_run(fill, tensor)
+        if numpy is not None:
+            rivals["numpy"] = numpy
+        timings = interleave(rivals, samples=samples, sample_s=sample_s, budget_s=1.0)
+    return Cell(point, tuple(tensor.shape), timings, torch_log2, torch_refusal)
+
+
+def refusal(init: ModuleType, point: Point) -> str | None:
+    """The error with which ``init`` refuses this op, dtype and layout, or None: tried on sixteen elements."""
+    fill = FILLS[point.op]
+    tensor = empty(shape_of(4, dims_for(fill, point.layout) or 2), DTYPES[point.dtype], point.layout)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fill.call(init, tensor)
+    except (NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    return None
+
+
+def _too_large(point: Point) -> str | None:
+    available = available_bytes()
+    if available is None or point.bytes_needed < available // 2:
+        return None
+    return f"needs {point.bytes_needed / 2**30:.0f} GiB"

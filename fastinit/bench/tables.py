@@ -1,0 +1,86 @@
+"""The tables of the suites: one line a cell or a promise, in the units people compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from .fills import DTYPES
+from .floors import Verdict
+from .isa import Record
+from .machine import Facts
+from .report import figure, show
+from .sweep import Cell
+
+_SWEEP_NOTES = (
+    "G/s is 1e9 elements a second; limit is the faster of memset and torch's fill_ on the same bytes.  "
+    "* torch was timed on a smaller tensor (the JSON says how small) and its rate taken."
+)
+
+
+_COLUMNS = [
+    "op",
+    "dtype",
+    "layout",
+    "threads",
+    "elements",
+    "G/s",
+    "GB/s",
+    "of limit",
+    "torch G/s",
+    "x torch",
+    "x numpy",
+]
+
+
+def show_cells(title: str, machine: Facts, cells: Sequence[Cell]) -> None:
+    """The grid, one line a cell."""
+    show(title, machine, _COLUMNS, [_cell_row(cell) for cell in cells], _SWEEP_NOTES)
+
+
+def _cell_row(cell: Cell) -> tuple[str, ...]:
+    point = cell.point
+    torch_rate, own = cell.rate("torch"), cell.rate_of_fastinit / 1e9
+    smaller = "*" if torch_rate is not None and cell.torch_log2 < point.log2 else ""
+    return (
+        point.op,
+        point.dtype,
+        point.layout,
+        str(point.threads),
+        f"2^{point.log2}",
+        figure(own),
+        figure(own * DTYPES[point.dtype].itemsize),
+        f"{cell.share:.0%}",
+        figure(torch_rate / 1e9 if torch_rate else None) + smaller,
+        figure(cell.ratio("torch")),
+        figure(cell.ratio("numpy")),
+    )
+
+
+def show_verdicts(title: str, machine: Facts, verdicts: Sequence[Verdict]) -> None:
+    """The promises, one line each."""
+    columns = ("promise", "threads", "figure", "bound", "met")
+    show(title, machine, columns, [_verdict_row(verdict) for verdict in verdicts])
+
+
+def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
+    bound = "-" if verdict.bound is None else f"{verdict.sense} {figure(verdict.bound)} {verdict.unit}"
+    met = {True: "yes", False: "[bold red]NO[/]", None: "-"}[verdict.met]
+    return verdict.promise, str(verdict.threads), f"{figure(verdict.value)} {verdict.unit}", bound, met
+
+
+def show_sets(title: str, machine: Facts, records: Mapping[str, Sequence[Record]]) -> None:
+    """The sweeps under each instruction set, one line a cell; the machine's own choice stands in the head."""
+    columns = ("instruction set", "op", "threads", "elements", "G/s", "of limit", "x torch")
+    rows = [(name, *_set_row(cell)) for name, cells in records.items() for cell in cells]
+    show(title, machine, columns, rows, _SWEEP_NOTES)
+
+
+def _set_row(cell: Record) -> tuple[str, ...]:
+    return (
+        cell["op"],
+        str(cell["threads"]),
+        f"2^{cell['elements'].bit_length() - 1}",
+        figure(cell["elements_per_s"] / 1e9),
+        f"{cell['share_of_write_limit']:.0%}",
+        figure(cell["ratio_to_torch"]),
+    )
