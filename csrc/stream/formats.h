@@ -45,25 +45,35 @@ inline Format format_of(DType t) {
   return {};
 }
 
+// The distance between neighbours of the format at |x|, as a power of two.
+inline int step_exponent(double x, const Format& f) {
+  int e = 0;
+  std::frexp(x, &e);  // |x| in [2^(e-1), 2^e)
+  return (e - 1 > f.min_exponent ? e - 1 : f.min_exponent) - (f.precision - 1);
+}
+
 // The greatest number of the format that is <= x; -infinity (or the least finite) where there is none.
 inline double round_down(double x, const Format& f) {
   if (std::isnan(x)) return x;
   if (x > f.max) return std::isinf(x) && f.infinity ? x : f.max;
   if (x < -f.max) return f.infinity ? -std::numeric_limits<double>::infinity() : -f.max;
-  int e = 0;
-  std::frexp(x, &e);  // |x| in [2^(e-1), 2^e)
-  const int step = (e - 1 > f.min_exponent ? e - 1 : f.min_exponent) - (f.precision - 1);
+  const int step = step_exponent(x, f);
   return std::ldexp(std::floor(std::ldexp(x, -step)), step);
 }
 
 inline double round_up(double x, const Format& f) { return -round_down(-x, f); }
 
+// To nearest, ties to even; an infinity beyond the greatest number, whether or not the format has one.
 inline double round_nearest(double x, const Format& f) {
-  const double below = round_down(x, f);
-  const double above = round_up(x, f);
-  if (x - below != above - x) return x - below < above - x ? below : above;
-  const double half = 0.5 * below / (above - below);  // of how many steps `below` is: to even
-  return below == above || half == std::floor(half) ? below : above;
+  if (std::isnan(x) || std::isinf(x)) return x;
+  const int step = step_exponent(x, f);
+  const double scaled = std::ldexp(x, -step);
+  const double below = std::floor(scaled);
+  const double rest = scaled - below;
+  const bool up = rest > 0.5 || (rest == 0.5 && 0.5 * below != std::floor(0.5 * below));
+  const double rounded = std::ldexp(below + (up ? 1.0 : 0.0), step);
+  if (std::fabs(rounded) <= f.max) return rounded;
+  return std::copysign(std::numeric_limits<double>::infinity(), x);
 }
 
 // float32 bits to the code of an 8- or 16-bit format, to nearest even, by integer operations alone (plus one addition

@@ -20,7 +20,8 @@ inline Bounds representable(double a, double b, const Format& f) {
   const Bounds r = {round_up(a, f), round_down(b, f)};
   if (r.lo <= r.hi) return r;
   const double middle = round_nearest(0.5 * a + 0.5 * b, f);
-  return {middle, middle};
+  const double finite = middle > f.max ? f.max : middle < -f.max ? -f.max : middle;
+  return {finite, finite};
 }
 
 // node j of the n Chebyshev nodes of [0, 1], ascending: sin^2((2 j + 1) pi / (4 n)).
