@@ -426,3 +426,11 @@ def test_no_truncated_normal_value_of_millions_lies_outside(law: Law, name: str)
     values = law.function(torch.empty(2**21, dtype=DTYPES[name]), *law.parameters, generator=Key(5)).double()
     assert values.min() >= a
     assert values.max() <= b
+
+
+@pytest.mark.parametrize(("std", "a", "b"), [(1.0, 0.0, 1e-14), (1.0, -1e-20, 0.0), (1e17, -1.0, 1.0)])
+def test_float64_keeps_its_resolution_on_the_narrowest_intervals(std: float, a: float, b: float) -> None:
+    # Against the interval's own width: an absolute error of 1e-16 sigma would leave a few values, or one.
+    values = fastinit.trunc_normal_(torch.empty(10**6, dtype=torch.float64), 0.0, std, a, b, generator=Key(3)).numpy()
+    assert len(np.unique(values)) > 0.999 * len(values)
+    assert stats.kstest((values - a) / (b - a), "uniform").pvalue > CERTAIN

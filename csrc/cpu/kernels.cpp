@@ -32,11 +32,13 @@ void with_wide(const Distribution& d, F&& f) {
       return f(d.wide.uniform);
     case Kind::Normal:
       return f(d.wide.normal);
+    case Kind::Narrow:
+      return f(d.wide.narrow);
     case Kind::Tail:
       return f(d.wide.tail);
     case Kind::Full:
       return f(d.wide.full);
-    default:  // float64 has no other form (stream/plan.h)
+    case Kind::Central:  // float32 only (stream/plan.h)
       return;
   }
 }
@@ -109,6 +111,9 @@ void tiles_as(const Fill& f, const Panels& p, int64_t begin, int64_t end) {
     generate<Values>(f, philox, v);
     write_tile<Out>(v, p, t, static_cast<typename Out::T*>(f.data) + t.memory);
   }
+#if defined(__SSE2__)
+  if (p.large) _mm_sfence();  // stores around the cache are ordered by nothing else
+#endif
 }
 
 void fill_tiles(const Fill& f, const Panels& p, int64_t begin, int64_t end) {

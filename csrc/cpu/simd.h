@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #if defined(__SSE2__)
 #include <immintrin.h>
@@ -44,6 +45,21 @@ typedef int32_t I32 __attribute__((vector_size(kBytes)));
 typedef double F64 __attribute__((vector_size(kBytes)));
 typedef uint64_t U64 __attribute__((vector_size(kBytes)));
 typedef int64_t I64 __attribute__((vector_size(kBytes)));
+
+// g++ has __builtin_shufflevector from version 12 on.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define FASTINIT_SHUFFLE __builtin_shufflevector
+#endif
+#endif
+#if !defined(FASTINIT_SHUFFLE)
+template <class V>
+struct Indices {
+  typedef std::conditional_t<sizeof(V{}[0]) == 8, int64_t, int32_t> I;
+  typedef I type __attribute__((vector_size(sizeof(V))));
+};
+#define FASTINIT_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Indices<std::decay_t<decltype(a)>>::type{__VA_ARGS__})
+#endif
 
 #define FASTINIT_INLINE inline __attribute__((always_inline))
 
@@ -97,7 +113,7 @@ FASTINIT_INLINE U32 join_high_halves(U64 a, U64 b) {
 #if FASTINIT_V4
   return (U32)_mm512_mask_shuffle_epi32((__m512i)b, 0x5555, (__m512i)a, _MM_PERM_DDBB);
 #else
-  return __builtin_shufflevector((U32)a, (U32)b, FASTINIT_PAIRS(FASTINIT_FIRST_HIGH, FASTINIT_SECOND_HIGH));
+  return FASTINIT_SHUFFLE((U32)a, (U32)b, FASTINIT_PAIRS(FASTINIT_FIRST_HIGH, FASTINIT_SECOND_HIGH));
 #endif
 }
 // In every 64-bit lane: the low half of a below the low half of b.
@@ -105,7 +121,7 @@ FASTINIT_INLINE U32 join_low_halves(U64 a, U64 b) {
 #if FASTINIT_V4
   return (U32)_mm512_mask_shuffle_epi32((__m512i)a, 0xAAAA, (__m512i)b, _MM_PERM_CCAA);
 #else
-  return __builtin_shufflevector((U32)a, (U32)b, FASTINIT_PAIRS(FASTINIT_FIRST_LOW, FASTINIT_SECOND_LOW));
+  return FASTINIT_SHUFFLE((U32)a, (U32)b, FASTINIT_PAIRS(FASTINIT_FIRST_LOW, FASTINIT_SECOND_LOW));
 #endif
 }
 
@@ -116,7 +132,7 @@ FASTINIT_INLINE F32 interleave_lower(F32 a, F32 b) {
 #elif FASTINIT_V3
   return (F32)_mm256_unpacklo_ps((__m256)a, (__m256)b);
 #else
-  return __builtin_shufflevector(a, b, 0, 4, 1, 5);
+  return FASTINIT_SHUFFLE(a, b, 0, 4, 1, 5);
 #endif
 }
 FASTINIT_INLINE F32 interleave_upper(F32 a, F32 b) {
@@ -125,7 +141,7 @@ FASTINIT_INLINE F32 interleave_upper(F32 a, F32 b) {
 #elif FASTINIT_V3
   return (F32)_mm256_unpackhi_ps((__m256)a, (__m256)b);
 #else
-  return __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  return FASTINIT_SHUFFLE(a, b, 2, 6, 3, 7);
 #endif
 }
 FASTINIT_INLINE F64 interleave_lower(F64 a, F64 b) {
@@ -134,7 +150,7 @@ FASTINIT_INLINE F64 interleave_lower(F64 a, F64 b) {
 #elif FASTINIT_V3
   return (F64)_mm256_unpacklo_pd((__m256d)a, (__m256d)b);
 #else
-  return __builtin_shufflevector(a, b, 0, 2);
+  return FASTINIT_SHUFFLE(a, b, 0, 2);
 #endif
 }
 FASTINIT_INLINE F64 interleave_upper(F64 a, F64 b) {
@@ -143,7 +159,7 @@ FASTINIT_INLINE F64 interleave_upper(F64 a, F64 b) {
 #elif FASTINIT_V3
   return (F64)_mm256_unpackhi_pd((__m256d)a, (__m256d)b);
 #else
-  return __builtin_shufflevector(a, b, 1, 3);
+  return FASTINIT_SHUFFLE(a, b, 1, 3);
 #endif
 }
 
@@ -160,17 +176,18 @@ FASTINIT_INLINE __m128d fma_sum(__m128d a, __m128d b, __m128d c, int& suspect) {
   suspect |= _mm_movemask_epi8(_mm_cmpeq_epi32(low, _mm_set1_epi64x(0x10000000))) & 0x0f0f;
   return s;
 }
+__attribute__((noinline, cold)) inline F32 fma_exact(F32 a, F32 b, F32 c) {
+  for (int i = 0; i < kLanes32; ++i) c[i] = ::fmaf(a[i], b[i], c[i]);
+  return c;
+}
 FASTINIT_INLINE F32 fma_baseline(F32 a, F32 b, F32 c) {
   const __m128 va = (__m128)a, vb = (__m128)b, vc = (__m128)c;
   int suspect = 0;
   const __m128d lo = fma_sum(_mm_cvtps_pd(va), _mm_cvtps_pd(vb), _mm_cvtps_pd(vc), suspect);
   const __m128d hi = fma_sum(_mm_cvtps_pd(_mm_movehl_ps(va, va)), _mm_cvtps_pd(_mm_movehl_ps(vb, vb)),
                              _mm_cvtps_pd(_mm_movehl_ps(vc, vc)), suspect);
-  F32 r = (F32)_mm_movelh_ps(_mm_cvtpd_ps(lo), _mm_cvtpd_ps(hi));
-  if (__builtin_expect(suspect, 0)) {
-    for (int i = 0; i < kLanes32; ++i) r[i] = ::fmaf(a[i], b[i], c[i]);
-  }
-  return r;
+  if (__builtin_expect(suspect, 0)) return fma_exact(a, b, c);
+  return (F32)_mm_movelh_ps(_mm_cvtpd_ps(lo), _mm_cvtpd_ps(hi));
 }
 #endif
 

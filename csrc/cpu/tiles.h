@@ -44,12 +44,12 @@ struct BlockList {
 
 // Four rows of four values to four columns.
 FASTINIT_INLINE void transpose(Quad& q0, Quad& q1, Quad& q2, Quad& q3) {
-  const Quad a = __builtin_shufflevector(q0, q1, 0, 4, 1, 5), b = __builtin_shufflevector(q0, q1, 2, 6, 3, 7);
-  const Quad c = __builtin_shufflevector(q2, q3, 0, 4, 1, 5), d = __builtin_shufflevector(q2, q3, 2, 6, 3, 7);
-  q0 = __builtin_shufflevector(a, c, 0, 1, 4, 5);
-  q1 = __builtin_shufflevector(a, c, 2, 3, 6, 7);
-  q2 = __builtin_shufflevector(b, d, 0, 1, 4, 5);
-  q3 = __builtin_shufflevector(b, d, 2, 3, 6, 7);
+  const Quad a = FASTINIT_SHUFFLE(q0, q1, 0, 4, 1, 5), b = FASTINIT_SHUFFLE(q0, q1, 2, 6, 3, 7);
+  const Quad c = FASTINIT_SHUFFLE(q2, q3, 0, 4, 1, 5), d = FASTINIT_SHUFFLE(q2, q3, 2, 6, 3, 7);
+  q0 = FASTINIT_SHUFFLE(a, c, 0, 1, 4, 5);
+  q1 = FASTINIT_SHUFFLE(a, c, 2, 3, 6, 7);
+  q2 = FASTINIT_SHUFFLE(b, d, 0, 1, 4, 5);
+  q3 = FASTINIT_SHUFFLE(b, d, 2, 3, 6, 7);
 }
 
 // Columns of the tile to runs of memory: four columns by sixteen rows at a time through registers, so that a line of

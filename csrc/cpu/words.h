@@ -29,9 +29,9 @@ FASTINIT_INLINE U64 ordered(U64 blocks) {
     return blocks;
   } else {
 #if FASTINIT_V4
-    return __builtin_shufflevector(blocks, blocks, 0, 4, 1, 5, 2, 6, 3, 7);
+    return FASTINIT_SHUFFLE(blocks, blocks, 0, 4, 1, 5, 2, 6, 3, 7);
 #elif FASTINIT_V3
-    return __builtin_shufflevector(blocks, blocks, 0, 2, 1, 3);
+    return FASTINIT_SHUFFLE(blocks, blocks, 0, 2, 1, 3);
 #else
     return blocks;
 #endif

@@ -23,6 +23,7 @@ struct Distribution {
   union Wide {
     Uniform<double> uniform;
     Normal<double> normal;
+    Narrow<double> narrow;
     Tail<double> tail;
     Full<double> full;
   } wide;

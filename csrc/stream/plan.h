@@ -199,9 +199,15 @@ inline Distribution plan_truncated_normal(double mean, double std, double a, dou
   const double near = s.reflected ? b : a;
   const double reachable = (wide ? plan::kReach<double> : plan::kReach<float>);
   Distribution d{};
-  if (!wide && width * tail::hazard(s.beta) <= 0.34) {
+  // So narrow that the fitted polynomial is exact to the type; float64 has terms enough for less.
+  if (width * tail::hazard(s.beta) <= (wide ? 0.02 : 0.34)) {
     d.kind = Kind::Narrow;
-    d.single.narrow = plan::narrow<float>(s, tail::log_ratio(s.alpha, width), std, near, r);
+    const double total = tail::log_ratio(s.alpha, width);
+    if (wide) {
+      d.wide.narrow = plan::narrow<double>(s, total, std, near, r);
+    } else {
+      d.single.narrow = plan::narrow<float>(s, total, std, near, r);
+    }
   } else if (!wide && s.beta <= 2.02) {
     d.kind = Kind::Central;
     d.single.central = plan::central<float>(s, mean, std, r);

@@ -61,7 +61,8 @@ FASTINIT_HD void normal_pair(typename L::U even, typename L::U odd, const Normal
 template <class L>
 FASTINIT_HD typename L::F value(typename L::U word, const Narrow<typename L::T>& d) {
   using T = typename L::T;
-  const typename L::F u = L::fma(L::from_unsigned(word), L::splat(T(0x1p-32)), L::splat(T(0x1p-33)));
+  constexpr T unit = sizeof(T) == 4 ? T(0x1p-32) : T(0x1p-64);
+  const typename L::F u = L::fma(L::from_unsigned(word), L::splat(unit), L::splat(T(0.5) * unit));
   const typename L::F x = L::fma(horner<L>(d.coef, u), u, L::splat(d.bound));
   return L::min(L::max(x, L::splat(d.lo)), L::splat(d.hi));
 }

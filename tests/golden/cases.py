@@ -38,7 +38,8 @@ COUNT = 16
 REALS = tuple(FORMATS)
 COMPLEX = ("complex64", "complex128")
 
-# Parameters of each law. The comment names the form of section 4.3 in float32; float64 knows no narrow and no central.
+# Parameters of each law. The comment names the form of section 4.3 in float32; float64 knows no central, and narrow
+# for narrower ones only.
 PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
     "uniform": (
         (0.0, 1.0),
@@ -67,6 +68,8 @@ PARAMETERS: dict[str, tuple[tuple[float, ...], ...]] = {
         (0.0, 1.0, -0.1, 0.13),
         (2.0, 0.5, 30.0, 30.001),
         (0.0, 1.0, 0.51, 0.52),
+        (0.0, 1.0, 0.0, 1e-14),
+        (0.0, 1.0, -1.001, -1.0),
         (0.0, 1.0, -2.0, 2.0),  # central
         (0.0, 0.02, -0.04, 0.03),
         (0.37, 2.0, -0.1, 4.3),

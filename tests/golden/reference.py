@@ -385,7 +385,7 @@ class TruncNormal(Law):
         reach = (6.77 if self.f is SINGLE else 9.5) * std
         if self.target.nearest(mean - reach) >= a and self.target.nearest(mean + reach) <= b:
             return Normal(self.dtype, (mean, std))
-        if self.f is SINGLE and self.width * hazard(self.beta) <= 0.34:
+        if self.width * hazard(self.beta) <= (0.34 if self.f is SINGLE else 0.02):
             return Narrow(self.dtype, self.parameters)
         if self.f is SINGLE and self.beta <= 2.02:
             return Central(self.dtype, self.parameters)
@@ -473,7 +473,8 @@ class Narrow(TruncNormal):
 
     def element(self, w: Word, i: int) -> float:
         """One value."""
-        u = self.f.fma(self.f.whole(w(i)), 2.0**-32, 2.0**-33)
+        unit = 2.0**-self.f.word_bits
+        u = self.f.fma(self.f.whole(w(i)), unit, 0.5 * unit)
         return self.clamp(self.f.fma(horner(self.f, self.c, u), u, self.f.fl(self.near)), *self.limits)
 
 

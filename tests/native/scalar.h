@@ -36,6 +36,8 @@ inline double wide_value(const Distribution& d, Key key, int64_t index) {
       return value_of<ScalarF64>(d.wide.uniform, key, index);
     case Kind::Normal:
       return value_of<ScalarF64>(d.wide.normal, key, index);
+    case Kind::Narrow:
+      return value_of<ScalarF64>(d.wide.narrow, key, index);
     case Kind::Tail:
       return value_of<ScalarF64>(d.wide.tail, key, index);
     default:
