@@ -49,7 +49,7 @@ inline Format format_of(DType t) {
 inline int step_exponent(double x, const Format& f) {
   int e = 0;
   std::frexp(x, &e);  // |x| in [2^(e-1), 2^e)
-  return (e - 1 > f.min_exponent ? e - 1 : f.min_exponent) - (f.precision - 1);
+  return (x != 0.0 && e - 1 > f.min_exponent ? e - 1 : f.min_exponent) - (f.precision - 1);
 }
 
 // The greatest number of the format that is <= x; -infinity (or the least finite) where there is none.
@@ -62,6 +62,13 @@ inline double round_down(double x, const Format& f) {
 }
 
 inline double round_up(double x, const Format& f) { return -round_down(-x, f); }
+
+// The next number of the format below one of its numbers.
+inline double predecessor(double x, const Format& f) {
+  if (f.precision == 53) return std::nextafter(x, -std::numeric_limits<double>::infinity());
+  // Not by way of nextafter: below 0 that is a subnormal double, which the caller's mode may flush.
+  return round_down(x - std::ldexp(1.0, step_exponent(x, f) - 2), f);
+}
 
 // To nearest, ties to even; an infinity beyond the greatest number, whether or not the format has one.
 inline double round_nearest(double x, const Format& f) {

@@ -152,7 +152,7 @@ inline Distribution plan_uniform(double a, double b, DType dtype) {
   const Format f = format_of(dtype);
   // hi lies below b and below b rounded to the type, so that no comparison in either precision finds it equal to b.
   double hi = round_down(b, f);
-  if (hi >= b || hi == round_nearest(b, f)) hi = round_down(std::nextafter(hi, -tail::kInfinity), f);
+  if (hi >= b || hi == round_nearest(b, f)) hi = predecessor(hi, f);
   double lo = round_up(a, f);
   if (!(lo <= hi)) lo = hi = round_nearest(a, f);
   Distribution d{};
@@ -190,9 +190,14 @@ inline Distribution plan_truncated_normal(double mean, double std, double a, dou
     return plan_normal(at, 0.0, dtype);
   }
 
-  // Bounds that no normal value of the stream reaches: the plain normal is the truncated one, and cheaper.
-  const double reach = (wide ? 9.5 : 6.77) * std;  // sqrt(130 ln 2) and sqrt(66 ln 2), rounded up
-  if (round_nearest(mean - reach, f) >= a && round_nearest(mean + reach, f) <= b) return plan_normal(mean, std, dtype);
+  // Bounds that no normal value of the stream reaches: the plain normal is the truncated one, and cheaper. Judged by the
+  // numbers that its kernel would use and round, so that no value of it can lie outside.
+  const auto working = [&](double x) { return wide ? x : static_cast<double>(static_cast<float>(x)); };
+  const auto rounded = [&](double x) { return round_nearest(working(x), f); };
+  const double reach = (wide ? 9.5 : 6.77) * working(std);  // sqrt(130 ln 2) and sqrt(66 ln 2), rounded up
+  if (rounded(working(mean) - reach) >= r.lo && rounded(working(mean) + reach) <= r.hi) {
+    return plan_normal(mean, std, dtype);
+  }
 
   const plan::Standardised s = plan::standardise(mean, std, a, b);
   const double width = s.beta - s.alpha;

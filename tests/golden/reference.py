@@ -382,8 +382,9 @@ class TruncNormal(Law):
         lo, hi = bounds(self.target, a, b)
         if std == 0.0 or a == b:
             return Normal(self.dtype, (lo if mean < lo else hi if mean > hi else mean, 0.0))
-        reach = (6.77 if self.f is SINGLE else 9.5) * std
-        if self.target.nearest(mean - reach) >= a and self.target.nearest(mean + reach) <= b:
+        reach = (6.77 if self.f is SINGLE else 9.5) * self.f.fl(std)
+        least, most = (self.target.nearest(self.f.fl(self.f.fl(mean) + way * reach)) for way in (-1.0, 1.0))
+        if least >= lo and most <= hi:
             return Normal(self.dtype, (mean, std))
         if self.width * hazard(self.beta) <= (0.34 if self.f is SINGLE else 0.02):
             return Narrow(self.dtype, self.parameters)
