@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import fastinit
@@ -97,6 +99,49 @@ def test_fills_from_a_torch_generator_have_the_golden_keys(seed: int, default: b
         fills.append(fastinit.normal_(torch.empty(8), generator=None if default else generator))
     expected = [fastinit.normal_(torch.empty(8), generator=Key(int(key, 16))) for key in VALUES["generator"][str(seed)]]
     assert torch.equal(torch.stack(fills), torch.stack(expected))
+
+
+# The extension against the program itself
+
+
+def bound(exponents: st.SearchStrategy[int]) -> st.SearchStrategy[float]:
+    """Numbers around a power of two, of either sign: some exact, some next to it, some anywhere; and 0."""
+    return st.builds(
+        lambda exponent, factor, nudge: factor * math.ldexp(1.0 + nudge, exponent),
+        exponents,
+        st.sampled_from([-1.0, 0.0, 1.0]) | st.floats(-2, 2),
+        st.sampled_from([0.0, 2.0**-8, 2.0**-20, 2.0**-52]),
+    )
+
+
+@given(
+    data=st.data(),
+    dtype=st.sampled_from(cases.REALS),
+    law=st.sampled_from(["uniform", "trunc_normal"]),
+    exponent=st.integers(-30, 6),
+    seed=st.integers(0, 2**64 - 1),
+)
+@settings(max_examples=100)
+def test_any_parameters_give_the_values_of_the_program(
+    data: st.DataObject, dtype: str, law: str, exponent: int, seed: int
+) -> None:
+    numbers = bound(st.just(exponent))
+    a, b = sorted((data.draw(numbers), data.draw(numbers)))
+    parameters: tuple[float, ...] = (a, b)
+    if law == "trunc_normal":
+        limits = data.draw(st.sampled_from([(a, b), (a, math.inf), (-math.inf, b)]))
+        std = math.ldexp(data.draw(st.floats(0.5, 1)), exponent + data.draw(st.integers(-12, 6)))
+        parameters = (data.draw(numbers), std, *limits)
+    case = Case(law, parameters, dtype, reference.Key(seed), 0, 3)
+    assert bits(filled(case)) == case.bits(), case
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz"])
+@pytest.mark.parametrize("parameters", [(-1e-9, 1e-9), (-1e-9, 0.0), (0.0, 1e-9), (1e-9, 2e-9), (-2e-9, -1e-9)])
+def test_zeros_have_the_sign_of_what_rounds_to_them(parameters: tuple[float, float], dtype: str) -> None:
+    """In ranges that lie within half of the least number of the dtype."""
+    case = Case("uniform", parameters, dtype, reference.Key(3), 0, 3)
+    assert bits(filled(case)) == case.bits()
 
 
 # The file against the program that wrote it, so that neither is edited alone

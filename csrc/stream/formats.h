@@ -78,7 +78,7 @@ inline double round_nearest(double x, const Format& f) {
   const double below = std::floor(scaled);
   const double rest = scaled - below;
   const bool up = rest > 0.5 || (rest == 0.5 && 0.5 * below != std::floor(0.5 * below));
-  const double rounded = std::ldexp(below + (up ? 1.0 : 0.0), step);
+  const double rounded = std::copysign(std::ldexp(below + (up ? 1.0 : 0.0), step), x);  // -0 keeps its sign
   if (std::fabs(rounded) <= f.max) return rounded;
   return std::copysign(std::numeric_limits<double>::infinity(), x);
 }
