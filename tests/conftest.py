@@ -28,3 +28,12 @@ def rng_state() -> Iterator[None]:
     """Give every test the generator as the one before it found it, on every device."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         yield
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Parallel fills have their own tests; elsewhere threads would wait for cores that the machine may need."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

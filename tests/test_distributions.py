@@ -9,7 +9,7 @@ ever applied to all samples at once, where no more may fall below it than chance
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -39,13 +39,7 @@ INF = math.inf
 Array = npt.NDArray[np.float64]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Parallel fills have their own tests; here they would wait for cores that the machine may need elsewhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 DTYPES = {name: getattr(torch, name) for name in FORMATS}

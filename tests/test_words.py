@@ -5,7 +5,7 @@ perfect generator would have failed one of them when the keys were chosen: with 
 file. The samples are large instead, so that a defect of one in a thousand is far beyond it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from typing import Any
 
@@ -23,13 +23,7 @@ LEVEL = 1e-6
 Array = npt.NDArray[Any]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Parallel fills have their own tests; here threads would wait for cores that the machine may need elsewhere."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def assert_plausible(p: float) -> None:
