@@ -102,7 +102,7 @@ def objects_of(torch_flags: list[str]) -> dict[str, tuple[Path, list[str]]]:
         f"kernels_{isa}": (vector_source, ["-std=c++17", *march, f"-DFASTINIT_ISA_NAMESPACE=isa_{isa}"])
         for isa, march in ISAS.items()
     }
-    for path in sorted(Path("csrc").glob("*.cpp")):
+    for path in sorted(set(Path("csrc").glob("*.cpp")) - {Path("csrc/ops_cuda.cpp")}):
         objects[path.stem] = (path, torch_flags)
     for path in sorted(set(Path("csrc/cpu").glob("*.cpp")) - {vector_source}):
         objects[f"cpu_{path.stem}"] = (path, ["-std=c++17"])

@@ -83,6 +83,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   static const auto constant = find<ConstantOp>("fastinit::constant_");
   static const auto eye = find<EyeOp>("fastinit::eye_");
   static const auto dirac = find<DiracOp>("fastinit::dirac_");
+  static const auto fill_many = find<FillManyOp>("fastinit::fill_many_");
   const auto none = py::none();
   const auto release = py::call_guard<py::gil_scoped_release>();
 
@@ -126,6 +127,15 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
         dirac.call(t, groups, ints(shape), ints(offset));
       },
       py::arg(), py::arg(), py::arg("global_shape") = none, py::arg("global_offset") = none, release);
+  m.def(
+      "fill_many_",
+      [](const std::vector<at::Tensor>& tensors, const std::vector<int64_t>& laws,
+         const std::vector<double>& parameters, const Generator& g, const List& keys,
+         const std::optional<int64_t>& first, const List& shape, const List& offset) {
+        fill_many.call(tensors, laws, parameters, g, ints(keys), first, ints(shape), ints(offset));
+      },
+      py::arg(), py::arg(), py::arg(), py::arg("generator") = none, py::arg("keys") = none, py::arg("first") = none,
+      py::arg("global_shape") = none, py::arg("global_offset") = none, release);
 
   m.def("fold_in",
         [](uint64_t seed, uint64_t data, uint32_t domain) { return fold_in(seed, data, static_cast<Domain>(domain)); });

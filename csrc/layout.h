@@ -4,8 +4,10 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/accumulate.h>
 
-#include "cpu/pattern.h"
+#include <vector>
+
 #include "stream/fill.h"
+#include "stream/pattern.h"
 
 namespace fastinit {
 
@@ -28,7 +30,33 @@ struct Placement {
 // caller.
 void describe(Fill& f, const at::Tensor& self, DType dtype, const Placement& placement);
 
-// The same for a fill with one repeated element.
-PatternFill describe_pattern(const at::Tensor& self);
+// The same for a fill with one value; throws RuntimeError where the type cannot hold it.
+PatternFill repeated(const at::Tensor& self, const at::Scalar& value);
+
+// Some elements of a tensor: a grid of them, `offset` elements from its first.
+struct Places {
+  int64_t offset;
+  int64_t size[2], stride[2];
+};
+
+// Those of a matrix whose row is their column.
+std::vector<Places> diagonal(const at::Tensor& self, const Placement& placement);
+
+// Those of a convolution's weight that pass an input channel on: the kernel's centre at (output c of a group, input c).
+std::vector<Places> centres(const at::Tensor& self, const Placement& placement, int64_t groups);
+
+// Whether no two of the tensors reach into the same memory. (Interleaved ones count as reaching.)
+bool apart(at::TensorList tensors);
+
+// The placements of many tensors, their shapes and offsets one after the other.
+class PlacementList {
+ public:
+  PlacementList(at::TensorList tensors, at::OptionalIntArrayRef shapes, at::OptionalIntArrayRef offsets);
+  Placement operator[](size_t i) const;
+
+ private:
+  at::OptionalIntArrayRef shapes_, offsets_;
+  std::vector<size_t> starts_;  // of each tensor's numbers, and the end
+};
 
 }  // namespace fastinit

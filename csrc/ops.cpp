@@ -1,289 +1,222 @@
-// The operators: schemas, checks, the key of a call, and the loop over threads. The kernels below know no torch.
+// The operators: schemas, checks, the key of a call, the description of what is to be filled. What is the same for every
+// device is here; device.h is where they part.
 #include "ops.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-#include <ATen/Dispatch_v2.h>
 #include <ATen/MemoryOverlap.h>
 #include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/fill.h>
-#include <torch/library.h>
 
 #include <cmath>
-#include <mutex>
 
-#include "cpu/dispatch.h"
-#include "cpu/pages.h"
-#include "cpu/sparse.h"
+#include "batch.h"
+#include "laws.h"
 #include "layout.h"
-#include "parallel.h"
-#include "stream/plan.h"
 
 namespace fastinit {
 namespace {
 
-// ---- keys
-// ------------------------------------------------------------------------------------------------------------
-
-// The key of one call. A key given by the caller is used as it is; otherwise one 64-bit number is drawn from the
-// generator and mixed with its 64-bit seed, of which torch's own CPU generator uses only the lower half.
-Key draw_key(const Generator& generator, const Ints& key) {
-  if (key) return {static_cast<uint64_t>((*key)[0]), static_cast<uint64_t>((*key)[1])};
-  auto* g = at::get_generator_or_default<at::CPUGeneratorImpl>(generator, at::detail::getDefaultCPUGenerator());
-  std::lock_guard<std::mutex> lock(g->mutex_);
-  return {fold_in(g->current_seed(), g->random64(), Domain::CpuGenerator), 0};
-}
-
 // Everything that can be wrong with where the values come from, before anything is drawn or written.
-void check_source(const Generator& generator, const Ints& key) {
+void check_source(const Device& device, const Generator& generator, const Ints& key, size_t count = 1) {
   TORCH_CHECK_VALUE(!(generator && key), "pass a generator or a key, not both");
-  TORCH_CHECK_VALUE(!key || key->size() == 2, "a key is [seed, offset], got ", key ? key->size() : 0, " numbers");
-  if (generator && generator->defined()) {
-    TORCH_CHECK(generator->device().is_cpu(), "Expected a 'cpu' device type for generator but found '",
-                generator->device().type(), "'");
-  }
+  TORCH_CHECK_VALUE(!key || key->size() == 2 * count, "a key is [seed, offset], got ", key ? key->size() : 0,
+                    " numbers for ", count, count == 1 ? " tensor" : " tensors");
+  if (generator && generator->defined()) device.check(*generator);
 }
 
-// ---- random fills
-// ----------------------------------------------------------------------------------------------------
-
-DType random_dtype(const at::Tensor& self, const char* name) {
-  switch (c10::toRealValueType(self.scalar_type())) {
-    case at::kFloat:
-      return DType::F32;
-    case at::kDouble:
-      return DType::F64;
-    case at::kBFloat16:
-      return DType::BF16;
-    case at::kHalf:
-      if (self.is_complex()) break;  // ComplexHalf: torch has no random fill for it either
-      return DType::F16;
-    case at::kFloat8_e4m3fn:
-      return DType::E4M3FN;
-    case at::kFloat8_e5m2:
-      return DType::E5M2;
-    case at::kFloat8_e4m3fnuz:
-      return DType::E4M3FNUZ;
-    case at::kFloat8_e5m2fnuz:
-      return DType::E5M2FNUZ;
-    default:
-      break;
-  }
-  TORCH_CHECK_NOT_IMPLEMENTED(false, '"', name, "\" not implemented for '", toString(self.scalar_type()), "'");
+// A key that the caller gave: used as it is.
+Key given_key(const Ints& keys, size_t at = 0) {
+  return {static_cast<uint64_t>((*keys)[2 * at]), static_cast<uint64_t>((*keys)[2 * at + 1])};
 }
 
-constexpr int64_t kUnit = 4096;     // elements; chunks start on whole vectors and whole lines
-constexpr int64_t kGrainUnits = 8;  // below 32768 elements a second thread costs more than it brings
-constexpr int64_t kGrainTiles = 8;
-
-void run(const Fill& f) {
-  const Kernels& k = kernels();
-  if (f.flat()) {
-    if (f.count <= kUnit * kGrainUnits) return k.fill_range(f, 0, f.count);
-    advise_huge_pages(f.data, f.count * item_size(f.dtype));
-    return parallel((f.count + kUnit - 1) / kUnit, kGrainUnits, [&](int64_t begin, int64_t end) {
-      k.fill_range(f, begin * kUnit, std::min(end * kUnit, f.count));
-    });
-  }
-  if (f.dense()) advise_huge_pages(f.data, f.count * item_size(f.dtype));
-  const Panels panels(f);
-  parallel(panels.tiles, kGrainTiles, [&](int64_t begin, int64_t end) { k.fill_tiles(f, panels, begin, end); });
+// The key of one call, given or drawn.
+Captured draw_key(const Device& device, const at::Tensor& self, const Generator& generator, const Ints& given,
+                  Key& key) {
+  if (!given) return device.draw(self, generator, 1, &key);
+  key = given_key(given);
+  return {};
 }
 
-// Checks, draws the key and fills; `plan` turns the dtype into the constants of the distribution.
-template <class Plan>
-void fill_random(const at::Tensor& self, DType dtype, const Generator& generator, const Ints& key,
-                 const Placement& placement, const Plan& plan) {
-  check_source(generator, key);
-  placement.check(self);
+// ---- random fills ---------------------------------------------------------------------------------------------------
+
+void fill_random(const Device& device, const at::Tensor& self, const Law& law, const Generator& generator,
+                 const Ints& given, const Placement& place) {
+  const DType dtype = check_law(self, law);
+  check_source(device, generator, given);
+  place.check(self);
   at::assert_no_internal_overlap(self);
   // An empty slice of a tensor draws as the whole does, so that ranks stay in step; an empty tensor draws nothing.
-  if (placement.empty(self)) return;
-  const Key drawn = draw_key(generator, key);
-  if (self.numel() == 0) return;
+  if (place.empty(self)) return;
   Fill f;
-  describe(f, self, dtype, placement);
-  f.distribution = plan(dtype);
-  f.key = drawn;
-  run(f);
+  const Captured captured = draw_key(device, self, generator, given, f.key);
+  if (self.numel() == 0) return;
+  describe(f, self, dtype, place);
+  f.distribution = plan_law(self, law, dtype);
+  device.fill(self, f, captured);
 }
 
-void check_std(double std) { TORCH_CHECK(std >= 0.0, "normal expects std >= 0.0, but found std ", std); }
+// ---- patterns of ones ------------------------------------------------------------------------------------------------
 
-void uniform_cpu(const at::Tensor& self, double a, double b, Generator generator, Ints key, Ints global_shape,
-                 Ints global_offset) {
-  const DType dtype = random_dtype(self, "check_uniform_bounds");
-  const double max = format_of(dtype).max;
-  TORCH_CHECK(a >= -max && a <= max, "from is out of bounds for ", self.dtype());
-  TORCH_CHECK(b >= -max && b <= max, "to is out of bounds for ", self.dtype());
-  TORCH_CHECK(a <= b, "uniform_ expects to return a [from, to) range, but found from=", a, " > to=", b);
-  TORCH_CHECK(b - a <= max, "uniform_ expects to-from <= std::numeric_limits<", toString(self.scalar_type()),
-              ">::max(), but found to=", b, " and from=", a, " which result in to-from to exceed the limit");
-  fill_random(self, dtype, generator, key, {global_shape, global_offset},
-              [&](DType t) { return plan_uniform(a, b, t); });
-}
-
-void normal_cpu(const at::Tensor& self, double mean, double std, Generator generator, Ints key, Ints global_shape,
-                Ints global_offset) {
-  check_std(std);
-  const DType dtype = random_dtype(self, "normal_kernel_cpu");
-  // As torch does: the real and the imaginary part share the variance, and both have the mean.
-  const double part = self.is_complex() ? std / std::sqrt(2.0) : std;
-  fill_random(self, dtype, generator, key, {global_shape, global_offset},
-              [&](DType t) { return plan_normal(mean, part, t); });
-}
-
-void trunc_normal_cpu(const at::Tensor& self, double mean, double std, double a, double b, Generator generator,
-                      Ints key, Ints global_shape, Ints global_offset) {
-  check_std(std);
-  TORCH_CHECK(a <= b, "trunc_normal_ expects a <= b, but found a=", a, " and b=", b);
-  TORCH_CHECK(std::isfinite(mean) && std::isfinite(std),
-              "trunc_normal_ expects a finite mean and std, but found mean=", mean, " and std=", std);
-  TORCH_CHECK_NOT_IMPLEMENTED(!self.is_complex(), "\"trunc_normal_\" not implemented for '",
-                              toString(self.scalar_type()), "'");
-  fill_random(self, random_dtype(self, "normal_kernel_cpu"), generator, key, {global_shape, global_offset},
-              [&](DType t) { return plan_truncated_normal(mean, std, a, b, t); });
-}
-
-// ---- repeated elements and patterns of ones
-// --------------------------------------------------------------------------
-
-void set_item(PatternFill& f, const at::Tensor& self, const at::Scalar& value) {
-  AT_DISPATCH_V2(self.scalar_type(), "fill_out", AT_WRAP([&] {
-                   const auto item = value.to<scalar_t>();
-                   std::memcpy(f.item, &item, sizeof item);
-                 }),
-                 AT_EXPAND(AT_ALL_TYPES_AND_COMPLEX), AT_EXPAND(AT_BAREBONES_UNSIGNED_TYPES),
-                 AT_EXPAND(AT_FLOAT8_TYPES), at::kBool, at::kHalf, at::kBFloat16, at::kComplexHalf);
-}
-
-void run(const PatternFill& f) {
-  const int64_t unit = kUnit * 4;
-  if (f.count <= unit) return fill_pattern(f, 0, f.count);
-  if (f.flat()) advise_huge_pages(f.data, f.count * f.item_size);
-  parallel((f.count + unit - 1) / unit, kGrainUnits,
-           [&](int64_t begin, int64_t end) { fill_pattern(f, begin * unit, std::min(end * unit, f.count)); });
-}
-
-void constant_cpu(const at::Tensor& self, const at::Scalar& value) {
+// Zeros, and ones at the places named.
+void ones_in_zeros(const Device& device, const at::Tensor& self, const std::vector<Places>& ones) {
   at::assert_no_internal_overlap(self);
   if (self.numel() == 0) return;
-  PatternFill f = describe_pattern(self);
-  set_item(f, self, value);
-  run(f);
+  PatternFill one = repeated(self, 1);
+  device.fill(self, repeated(self, 0));
+  for (const Places& p : ones) {
+    one.data = static_cast<char*>(self.data_ptr()) + p.offset * one.item_size;
+    set_layout(one, 2, p.size, p.stride);
+    device.fill(self, one);
+  }
 }
 
-// Zeroes `self`, then writes one to the elements that `each(set)` names by their local coordinates.
-template <class Each>
-void ones_in_zeros(const at::Tensor& self, const Each& each) {
-  at::assert_no_internal_overlap(self);
-  if (self.numel() == 0) return;
-  PatternFill one = describe_pattern(self);
-  set_item(one, self, 1);
-  PatternFill zero = one;
-  set_item(zero, self, 0);
-  run(zero);
-  each([&](at::IntArrayRef at) {
-    int64_t offset = 0;
-    for (size_t d = 0; d < at.size(); ++d) offset += at[d] * self.stride(static_cast<int64_t>(d));
-    std::memcpy(static_cast<char*>(one.data) + offset * one.item_size, one.item, static_cast<size_t>(one.item_size));
-  });
+}  // namespace
+
+// ---- the operators on a device --------------------------------------------------------------------------------------
+
+void uniform(const Device& device, const at::Tensor& self, double a, double b, Generator generator, Ints key,
+             Ints global_shape, Ints global_offset) {
+  fill_random(device, self, {LawKind::Uniform, {a, b}}, generator, key, {global_shape, global_offset});
 }
 
-void eye_cpu(const at::Tensor& self, Ints global_shape, Ints global_offset) {
-  TORCH_CHECK_VALUE(self.dim() == 2, "Only tensors with 2 dimensions are supported");
-  const Placement at{global_shape, global_offset};
-  at.check(self);
-  ones_in_zeros(self, [&](const auto& set) {
-    const int64_t shift = at.offset(0) - at.offset(1);  // column of the diagonal in local row 0
-    for (int64_t i = std::max<int64_t>(0, -shift); i < self.size(0) && i + shift < self.size(1); ++i) {
-      set({i, i + shift});
-    }
-  });
+void normal(const Device& device, const at::Tensor& self, double mean, double std, Generator generator, Ints key,
+            Ints global_shape, Ints global_offset) {
+  fill_random(device, self, {LawKind::Normal, {mean, std}}, generator, key, {global_shape, global_offset});
 }
 
-void dirac_cpu(const at::Tensor& self, int64_t groups, Ints global_shape, Ints global_offset) {
-  TORCH_CHECK_VALUE(self.dim() >= 3 && self.dim() <= 5, "Only tensors with 3, 4, or 5 dimensions are supported");
-  const Placement at{global_shape, global_offset};
-  at.check(self);
-  const at::IntArrayRef shape = at.shape(self);
-  TORCH_CHECK_VALUE(groups > 0 && shape[0] % groups == 0, "dim 0 must be divisible by groups");
-  const int64_t per_group = shape[0] / groups;
-  ones_in_zeros(self, [&](const auto& set) {
-    int64_t local[5];
-    for (int64_t d = 2; d < self.dim(); ++d) {  // the centre of the kernel
-      local[d] = shape[static_cast<size_t>(d)] / 2 - at.offset(d);
-      if (local[d] < 0 || local[d] >= self.size(d)) return;
-    }
-    for (local[0] = 0; local[0] < self.size(0); ++local[0]) {
-      const int64_t channel = (local[0] + at.offset(0)) % per_group;  // output channel c of a group passes input c on
-      local[1] = channel - at.offset(1);
-      if (channel < shape[1] && local[1] >= 0 && local[1] < self.size(1)) {
-        set(at::IntArrayRef(local, static_cast<size_t>(self.dim())));
-      }
-    }
-  });
+void trunc_normal(const Device& device, const at::Tensor& self, double mean, double std, double a, double b,
+                  Generator generator, Ints key, Ints global_shape, Ints global_offset) {
+  fill_random(device, self, {LawKind::TruncNormal, {mean, std, a, b}}, generator, key, {global_shape, global_offset});
 }
 
-void sparse_cpu(const at::Tensor& self, double sparsity, double std, Generator generator, Ints key, Ints global_shape,
-                Ints global_offset) {
+void sparse(const Device& device, const at::Tensor& self, double sparsity, double std, Generator generator, Ints key,
+            Ints global_shape, Ints global_offset) {
   TORCH_CHECK_VALUE(self.dim() == 2, "Only tensors with 2 dimensions are supported");
   TORCH_CHECK_VALUE(sparsity >= 0.0, "sparsity must not be negative, but found ", sparsity);
-  check_std(std);
-  check_source(generator, key);
-  random_dtype(self, "normal_kernel_cpu");
-  const Placement at{global_shape, global_offset};
-  at.check(self);
+  const Law law{LawKind::Normal, {0.0, std}};
+  const DType dtype = check_law(self, law);
+  check_source(device, generator, key);
+  const Placement place{global_shape, global_offset};
+  place.check(self);
   at::assert_no_internal_overlap(self);
-  if (at.empty(self)) return;
-  const Key drawn = draw_key(generator, key);
+  if (place.empty(self)) return;
+  Fill f;
+  const Captured captured = draw_key(device, self, generator, key, f.key);
   if (self.numel() == 0) return;
-  const int64_t words[2] = {static_cast<int64_t>(drawn.seed), static_cast<int64_t>(drawn.offset)};
-  normal_cpu(self, 0.0, std, std::nullopt, at::IntArrayRef(words), global_shape, global_offset);
+  describe(f, self, dtype, place);
+  f.distribution = plan_law(self, law, dtype);
+  device.fill(self, f, captured);
 
-  const int64_t rows = at.shape(self)[0];
-  const double share = std::min(sparsity, 1.0);
-  const SparseColumns columns{drawn, rows, static_cast<int64_t>(std::ceil(share * static_cast<double>(rows)))};
   const int64_t item = self.element_size();
-  char* const data = static_cast<char*>(self.data_ptr());
-  parallel(self.size(1), std::max<int64_t>(1, kUnit / rows), [&](int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      columns.clear(c + at.offset(1), at.offset(0), self.size(0), data + c * self.stride(1) * item,
-                    self.stride(0) * item, static_cast<int>(item));
-    }
-  });
+  SparseFill s{};
+  s.key = f.key;
+  s.global_rows = place.shape(self)[0];
+  s.zeros = static_cast<int64_t>(std::ceil(std::min(sparsity, 1.0) * static_cast<double>(s.global_rows)));
+  s.first_row = place.offset(0);
+  s.rows = self.size(0);
+  s.first_column = place.offset(1);
+  s.columns = self.size(1);
+  s.data = static_cast<char*>(self.data_ptr());
+  s.row_stride = self.stride(0) * item;
+  s.column_stride = self.stride(1) * item;
+  s.item_size = static_cast<int>(item);
+  if (s.zeros > 0) device.clear(self, s, captured);
 }
 
-// ---- dispatch keys that need no mathematics
-// --------------------------------------------------------------------------
+void constant(const Device& device, const at::Tensor& self, const at::Scalar& value) {
+  at::assert_no_internal_overlap(self);
+  if (self.numel() != 0) device.fill(self, repeated(self, value));
+}
+
+void eye(const Device& device, const at::Tensor& self, Ints global_shape, Ints global_offset) {
+  TORCH_CHECK_VALUE(self.dim() == 2, "Only tensors with 2 dimensions are supported");
+  const Placement place{global_shape, global_offset};
+  place.check(self);
+  ones_in_zeros(device, self, diagonal(self, place));
+}
+
+void dirac(const Device& device, const at::Tensor& self, int64_t groups, Ints global_shape, Ints global_offset) {
+  TORCH_CHECK_VALUE(self.dim() >= 3 && self.dim() <= 5, "Only tensors with 3, 4, or 5 dimensions are supported");
+  const Placement place{global_shape, global_offset};
+  place.check(self);
+  TORCH_CHECK_VALUE(groups > 0 && place.shape(self)[0] % groups == 0, "dim 0 must be divisible by groups");
+  ones_in_zeros(device, self, centres(self, place, groups));
+}
+
+void fill_many(const Device& device, at::TensorList self, at::IntArrayRef laws, at::ArrayRef<double> parameters,
+               Generator generator, Ints keys, std::optional<int64_t> first, Ints global_shape, Ints global_offset) {
+  if (self.empty()) return;
+  check_source(device, generator, keys, first ? 1 : self.size());
+  const PlacementList places(self, global_shape, global_offset);
+  Batch batch(self, laws, parameters, places);
+
+  const std::vector<size_t>& drawing = batch.drawing();
+  std::vector<Key> drawn(drawing.size());
+  Captured captured;
+  if (keys) {
+    for (size_t k = 0; k < drawing.size(); ++k) {
+      drawn[k] = given_key(keys, first ? 0 : drawing[k]);
+      if (first) drawn[k].seed = fold_in(drawn[k].seed, static_cast<uint64_t>(*first) + drawing[k], Domain::FoldInt);
+    }
+  } else if (!drawing.empty()) {
+    captured = device.draw(self[0], generator, drawing.size(), drawn.data());
+  }
+  batch.take(drawn);
+  if (apart(self)) return device.fill_many(batch, captured);
+
+  // Where one lies over another the last one counts, as in separate calls.
+  for (size_t i = 0; i < self.size(); ++i) {
+    if (self[i].numel() == 0) continue;
+    if (batch.constant(i)) {
+      PatternFill f;
+      batch.describe(i, f);
+      device.fill(self[i], f);
+    } else {
+      Fill f;
+      batch.describe(i, f);
+      device.fill(self[i], f, captured);
+    }
+  }
+}
+
+// ---- dispatch keys that need no mathematics -------------------------------------------------------------------------
+
+namespace {
 
 // Meta tensors have no values: nothing is written, nothing is drawn.
 void do_nothing(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
   torch::jit::drop(*stack, op.schema().arguments().size());
 }
 
+at::TensorList each(const at::Tensor& self) { return self; }
+at::TensorList each(at::TensorList self) { return self; }
+
 // Counts the write, as every in-place operation of torch does; a refused call is not counted.
 template <class Op>
 struct Counted;
-template <class... Args>
-struct Counted<void(const at::Tensor&, Args...)> {
+template <class Self, class... Args>
+struct Counted<void(Self, Args...)> {
   template <const char* Name>
-  static void call(c10::DispatchKeySet keys, const at::Tensor& self, Args... args) {
+  static void call(c10::DispatchKeySet keys, Self self, Args... args) {
     static const auto op =
-        c10::Dispatcher::singleton().findSchemaOrThrow(Name, "").template typed<void(const at::Tensor&, Args...)>();
-    // An inference tensor outside inference mode: this throws, before anything is written.
-    if (self.is_inference() && !c10::InferenceMode::is_enabled()) self.unsafeGetTensorImpl()->bump_version();
+        c10::Dispatcher::singleton().findSchemaOrThrow(Name, "").template typed<void(Self, Args...)>();
+    for (const at::Tensor& t : each(self)) {
+      // An inference tensor outside inference mode: this throws, before anything is written.
+      if (t.is_inference() && !c10::InferenceMode::is_enabled()) t.unsafeGetTensorImpl()->bump_version();
+    }
     {
       at::AutoDispatchBelowADInplaceOrView guard;
       op.redispatch(keys & c10::after_ADInplaceOrView_keyset, self, args...);
     }
-    if (!self.is_inference()) self.unsafeGetTensorImpl()->bump_version();
+    for (const at::Tensor& t : each(self)) {
+      if (!t.is_inference()) t.unsafeGetTensorImpl()->bump_version();
+    }
   }
 };
 
 #define FASTINIT_OPS(op)                                                                               \
   op(uniform_, UniformOp) op(normal_, NormalOp) op(trunc_normal_, TruncNormalOp) op(sparse_, SparseOp) \
-      op(constant_, ConstantOp) op(eye_, EyeOp) op(dirac_, DiracOp)
+      op(constant_, ConstantOp) op(eye_, EyeOp) op(dirac_, DiracOp) op(fill_many_, FillManyOp)
 
 #define FASTINIT_NAME_OF(name, type) constexpr char k_##name[] = "fastinit::" #name;
 FASTINIT_OPS(FASTINIT_NAME_OF)
@@ -304,16 +237,10 @@ TORCH_LIBRARY(fastinit, m) {
   m.def("constant_(Tensor(a!) self, Scalar value) -> ()", plain);
   m.def("eye_(Tensor(a!) self, " FASTINIT_PLACE, plain);
   m.def("dirac_(Tensor(a!) self, int groups, " FASTINIT_PLACE, plain);
-}
-
-TORCH_LIBRARY_IMPL(fastinit, CPU, m) {
-  m.impl("uniform_", uniform_cpu);
-  m.impl("normal_", normal_cpu);
-  m.impl("trunc_normal_", trunc_normal_cpu);
-  m.impl("sparse_", sparse_cpu);
-  m.impl("constant_", constant_cpu);
-  m.impl("eye_", eye_cpu);
-  m.impl("dirac_", dirac_cpu);
+  m.def(
+      "fill_many_(Tensor(a!)[] self, int[] laws, float[] parameters, Generator? generator=None, int[]? keys=None, "
+      "int? first=None, " FASTINIT_PLACE,
+      random);
 }
 
 // Where there is no kernel of ours, a constant is still a constant: other devices and layouts get torch's own fill.

@@ -70,6 +70,19 @@ def eye_(
 def dirac_(
     self: Tensor, groups: int, global_shape: Sequence[int] | None = None, global_offset: Sequence[int] | None = None, /
 ) -> None: ...
+
+# One law and four parameters for all tensors or for each; with `first`, one key, into which they fold their positions.
+def fill_many_(
+    self: Sequence[Tensor],
+    laws: Sequence[int],
+    parameters: Sequence[float],
+    generator: Generator | None = None,
+    keys: Sequence[int] | None = None,
+    first: int | None = None,
+    global_shape: Sequence[int] | None = None,
+    global_offset: Sequence[int] | None = None,
+    /,
+) -> None: ...
 def fold_in(seed: int, data: int, domain: int, /) -> int: ...
 def facts() -> Facts: ...
 

@@ -5,6 +5,9 @@ The second goes beyond it. Values are a fixed function of key and index: docs/st
 """
 
 from fastinit._native import STREAM_VERSION  # first: its errors say what is missing
+
+# isort: split
+from fastinit import foreach
 from fastinit._version import __version__
 from fastinit.fans import Fans, fans
 from fastinit.init import (
@@ -78,6 +81,7 @@ __all__ = [
     "Shard",
     "__version__",
     "fans",
+    "foreach",
     "lecun_normal_",
     "lecun_uniform_",
     "shard",

@@ -52,6 +52,7 @@ sparse_ = _C.sparse_
 constant_ = _C.constant_
 eye_ = _C.eye_
 dirac_ = _C.dirac_
+fill_many_ = _C.fill_many_
 fold_in = _C.fold_in
 facts = _C.facts
 force_isa = _C.force_isa

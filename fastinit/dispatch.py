@@ -30,28 +30,33 @@ class Op(NamedTuple):
 
     direct: Callable[..., None]
     traced: Callable[..., None]
+    law: int | None = None
+    """Its number among the laws of ``fill_many_`` (csrc/laws.h), where it is one."""
+
+    @property
+    def run(self) -> Callable[..., None]:
+        """The way that this moment allows."""
+        return self.traced if is_dynamo_compiling() else self.direct
 
 
-def _op(name: str) -> Op:
-    return Op(getattr(_native, name), getattr(torch.ops.fastinit, name).default)
+def _op(name: str, law: int | None = None) -> Op:
+    return Op(getattr(_native, name), getattr(torch.ops.fastinit, name).default, law)
 
 
-UNIFORM = _op("uniform_")
-NORMAL = _op("normal_")
-TRUNC_NORMAL = _op("trunc_normal_")
+UNIFORM = _op("uniform_", law=0)
+NORMAL = _op("normal_", law=1)
+TRUNC_NORMAL = _op("trunc_normal_", law=2)
+CONSTANT = _op("constant_", law=3)
 SPARSE = _op("sparse_")
-CONSTANT = _op("constant_")
 EYE = _op("eye_")
 DIRAC = _op("dirac_")
+FILL_MANY = _op("fill_many_")
 
 
 def draw(op: Op, target: Target, generator: Source, *parameters: float) -> Target:
     """Fill ``target`` at random: ``op`` with these parameters."""
     if isinstance(target, Tensor) and (generator is None or isinstance(generator, Generator)):
-        if is_dynamo_compiling():
-            op.traced(target, *parameters, generator)
-        else:
-            op.direct(target, *parameters, generator)
+        op.run(target, *parameters, generator)
         return target
     key: list[int] | None = None
     if isinstance(generator, Key):
@@ -60,40 +65,36 @@ def draw(op: Op, target: Target, generator: Source, *parameters: float) -> Targe
         raise TypeError(
             f"generator must be a torch.Generator, a fastinit.Key or None, but got {type(generator).__name__}"
         )
-    tensor, global_shape, global_offset = _window(target)
-    run = op.traced if is_dynamo_compiling() else op.direct
-    run(tensor, *parameters, generator, key, global_shape, global_offset)
+    tensor, global_shape, global_offset = window(target)
+    op.run(tensor, *parameters, generator, key, global_shape, global_offset)
     return target
 
 
 def write(op: Op, target: Target, *parameters: Any) -> Target:
     """Fill ``target`` with what depends on the index alone: ``op`` with these parameters."""
-    run = op.traced if is_dynamo_compiling() else op.direct
     if isinstance(target, Tensor):
-        run(target, *parameters)
+        op.run(target, *parameters)
     else:
-        tensor, global_shape, global_offset = _window(target)
-        run(tensor, *parameters, global_shape, global_offset)
+        tensor, global_shape, global_offset = window(target)
+        op.run(tensor, *parameters, global_shape, global_offset)
     return target
 
 
 def write_everywhere(value: Any, target: Target) -> Target:
     """Fill ``target`` with one value, which needs no index: a shard is its local part."""
-    if type(value) not in _NUMBERS:
-        value = _number(value)
+    value = as_number(value)
     tensor = target if isinstance(target, Tensor) else local_tensor(target)
-    if is_dynamo_compiling():
-        CONSTANT.traced(tensor, value)
-    else:
-        CONSTANT.direct(tensor, value)
+    CONSTANT.run(tensor, value)
     return target
 
 
 _NUMBERS = frozenset({float, int, bool, complex})
 
 
-def _number(value: Any) -> Any:
+def as_number(value: Any) -> Any:
     """What torch's ``fill_`` takes for a number: also tensors without dimensions, NumPy's scalars, symbolic numbers."""
+    if type(value) in _NUMBERS:
+        return value
     if getattr(value, "ndim", None) == 0:
         return value.item()
     if isinstance(value, Tensor):
@@ -120,7 +121,8 @@ def overridden(function: Any, tensor: Target, /, **arguments: Any) -> Target:
     return cast(Target, handle_torch_function(function, (tensor,), tensor=tensor, **arguments))
 
 
-def _window(target: Tensor | Shard | SupportsDLPack) -> tuple[Tensor, list[int] | None, list[int] | None]:
+def window(target: Tensor | Shard | SupportsDLPack) -> tuple[Tensor, list[int] | None, list[int] | None]:
+    """The memory to be written, and for a shard the shape of the whole and the place in it."""
     if isinstance(target, Shard):
         return as_tensor(target.local), list(target.global_shape), list(target.global_offset)
     return as_tensor(target), None, None

@@ -16,7 +16,6 @@ What holds for every function here, and for those of `fastinit.scaling` and `fas
   strides and shards change nothing.
 """
 
-import math
 import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -38,10 +37,10 @@ from fastinit.dispatch import (
     write,
     write_everywhere,
 )
-from fastinit.fans import _calculate_correct_fan, _calculate_fan_in_and_fan_out, fan_of_shape, fans_of_shape
+from fastinit.fans import _calculate_correct_fan, _calculate_fan_in_and_fan_out
 from fastinit.gains import calculate_gain
 from fastinit.orthogonal import orthogonal_
-from fastinit.scaling import fill_scaled
+from fastinit.scaling import fill_scaled, kaiming_std, xavier_std
 
 __all__ = [
     "_calculate_correct_fan",
@@ -339,10 +338,7 @@ def xavier_normal_(tensor: Target, gain: float = 1.0, generator: Source = None) 
 
 
 def _fill_xavier(tensor: Target, gain: float, distribution: str, generator: Source) -> Target:
-    fan_in, fan_out = fans_of_shape(shape_of(tensor))
-    if fan_in + fan_out == 0:  # no elements: nothing to fill, and nothing to divide by
-        return tensor
-    return fill_scaled(tensor, gain * math.sqrt(2.0 / float(fan_in + fan_out)), distribution, generator)
+    return fill_scaled(tensor, xavier_std(shape_of(tensor), gain), distribution, generator)
 
 
 def kaiming_uniform_(
@@ -382,7 +378,7 @@ def kaiming_uniform_(
     if 0 in shape:
         warnings.warn(_NO_ELEMENTS, stacklevel=2)
         return tensor
-    return fill_scaled(tensor, _kaiming_std(shape, a, mode, nonlinearity), "uniform", generator)
+    return fill_scaled(tensor, kaiming_std(shape, a, mode, nonlinearity), "uniform", generator)
 
 
 def kaiming_normal_(
@@ -422,15 +418,10 @@ def kaiming_normal_(
     if 0 in shape:
         warnings.warn(_NO_ELEMENTS, stacklevel=2)
         return tensor
-    return fill_scaled(tensor, _kaiming_std(shape, a, mode, nonlinearity), "normal", generator)
+    return fill_scaled(tensor, kaiming_std(shape, a, mode, nonlinearity), "normal", generator)
 
 
 _NO_ELEMENTS = "Initializing zero-element tensors is a no-op"
-
-
-def _kaiming_std(shape: tuple[int, ...], a: float, mode: str, nonlinearity: str) -> float:
-    fan = fan_of_shape(shape, mode)
-    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
 def sparse_(tensor: Target, sparsity: float, std: float = 0.01, generator: Source = None) -> Target:

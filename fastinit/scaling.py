@@ -5,11 +5,13 @@ deviation. References: LeCun et al. 1998, "Efficient BackProp", section 4.6; Glo
 """
 
 import math
+from collections.abc import Sequence
 
 from torch.overrides import has_torch_function_unary
 
-from fastinit.dispatch import NORMAL, TRUNC_NORMAL, UNIFORM, Source, Target, draw, overridden, shape_of
-from fastinit.fans import Axes, fans
+from fastinit.dispatch import NORMAL, TRUNC_NORMAL, UNIFORM, Op, Source, Target, draw, overridden, shape_of
+from fastinit.fans import Axes, fan_of_shape, fans, fans_of_shape
+from fastinit.gains import calculate_gain
 
 __all__ = ["lecun_normal_", "lecun_uniform_", "trunc_normal_tf_", "variance_scaling_"]
 
@@ -22,15 +24,33 @@ _STD_OF_CUT = math.sqrt(
 )
 
 
-def fill_scaled(target: Target, std: float, distribution: str, generator: Source) -> Target:
-    """Fill with mean 0 and standard deviation ``std`` (a complex element has it in each part where uniform)."""
+def scaled(std: float, distribution: str) -> tuple[Op, tuple[float, ...]]:
+    """The law of mean 0 and standard deviation ``std`` (a complex element has it in each part where uniform)."""
     if distribution == "uniform":
         bound = _SQRT_3 * std
-        return draw(UNIFORM, target, generator, -bound, bound)
+        return UNIFORM, (-bound, bound)
     if distribution == "normal":
-        return draw(NORMAL, target, generator, 0.0, std)
+        return NORMAL, (0.0, std)
     std /= _STD_OF_CUT
-    return draw(TRUNC_NORMAL, target, generator, 0.0, std, -_CUT * std, _CUT * std)
+    return TRUNC_NORMAL, (0.0, std, -_CUT * std, _CUT * std)
+
+
+def fill_scaled(target: Target, std: float, distribution: str, generator: Source) -> Target:
+    """Fill by that law."""
+    op, parameters = scaled(std, distribution)
+    return draw(op, target, generator, *parameters)
+
+
+def xavier_std(shape: Sequence[int], gain: float) -> float:
+    """Glorot and Bengio 2010, eq. 12, times the gain; 0 where there are no elements, whose fans may both be 0."""
+    fan_in, fan_out = fans_of_shape(shape)
+    return gain * math.sqrt(2.0 / float(fan_in + fan_out)) if fan_in + fan_out else 0.0
+
+
+def kaiming_std(shape: Sequence[int], a: float, mode: str, nonlinearity: str) -> float:
+    """He et al. 2015, eq. 10 and 14."""
+    fan = fan_of_shape(shape, mode)
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
 def variance_scaling_(
@@ -91,18 +111,47 @@ def variance_scaling_(
             groups=groups,
             transposed=transposed,
         )
+    shape = shape_of(tensor)
+    std = variance_scaling_std(
+        shape,
+        scale,
+        mode,
+        distribution,
+        in_axis=in_axis,
+        out_axis=out_axis,
+        batch_axis=batch_axis,
+        groups=groups,
+        transposed=transposed,
+    )
+    if 0 in shape:
+        return tensor
+    return fill_scaled(tensor, std, distribution, generator)
+
+
+def variance_scaling_std(
+    shape: Sequence[int],
+    scale: float,
+    mode: str,
+    distribution: str,
+    *,
+    in_axis: Axes,
+    out_axis: Axes,
+    batch_axis: Axes,
+    groups: int,
+    transposed: bool,
+) -> float:
+    """Judge the arguments of `variance_scaling_`, and give the standard deviation they ask for; 0 without elements."""
     if mode not in _MODES:
         raise ValueError(f"Mode {mode} not supported, please use one of {_MODES}")
     if distribution not in _DISTRIBUTIONS:
         raise ValueError(f"Distribution {distribution} not supported, please use one of {_DISTRIBUTIONS}")
     if not scale >= 0.0:  # so that NaN is refused too
         raise ValueError(f"scale must not be negative, but got {scale}")
-    shape = shape_of(tensor)
     fan_in, fan_out = fans(
         shape, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, groups=groups, transposed=transposed
     )
     if 0 in shape:
-        return tensor
+        return 0.0
     if mode == "fan_in":
         fan: float = fan_in
     elif mode == "fan_out":
@@ -111,7 +160,7 @@ def variance_scaling_(
         fan = (fan_in + fan_out) / 2
     else:
         fan = math.sqrt(fan_in * fan_out)
-    return fill_scaled(tensor, math.sqrt(scale / fan), distribution, generator)
+    return math.sqrt(scale / fan)
 
 
 _MODES = ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]
@@ -207,6 +256,9 @@ def trunc_normal_tf_(
     """
     if has_torch_function_unary(tensor):
         return overridden(trunc_normal_tf_, tensor, mean=mean, std=std, a=a, b=b, generator=generator)
-    # With std 0 everything sits at the mean; infinity times 0 would be NaN.
-    lower, upper = (mean + a * std, mean + b * std) if std != 0.0 else (mean, mean)
-    return draw(TRUNC_NORMAL, tensor, generator, mean, std, lower, upper)
+    return draw(TRUNC_NORMAL, tensor, generator, mean, std, *absolute_bounds(mean, std, a, b))
+
+
+def absolute_bounds(mean: float, std: float, a: float, b: float) -> tuple[float, float]:
+    """Bounds in standard deviations as numbers. With std 0 all sits at the mean; infinity times 0 would be NaN."""
+    return (mean + a * std, mean + b * std) if std != 0.0 else (mean, mean)

@@ -2,7 +2,8 @@
 
 tests/native holds a program that fills memory in some thousand ways and hashes it, the bytes around it included. It is
 linked with the very objects of the extension, and built again by other means: with sanitizers, for no instruction set
-in particular, by clang, for another processor. All stays under build/, so a second run compiles only what changed.
+in particular, by clang, for another processor; and with CUDA's kernels in place of the CPU's, which
+tests/native/cuda_on_cpu runs here, thread by thread. All stays under build/: a second run compiles only what changed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ FOLDER = Path("build", "native-tests")
 EXTENSION = Path("build", f"native-{sys.implementation.cache_tag}-torch{torch.__version__}")  # as setup.py names it
 
 PROGRAM = [Path("tests", "native", name) for name in ("main.cpp", "cases.cpp")]
+CPU = Path("tests", "native", "engine_cpu.cpp")
+CUDA = [
+    Path("tests", "native", "engine_cuda.cpp"),
+    Path("csrc", "cuda", "fill.cpp"),
+    *sorted(Path("csrc/cuda").glob("*.cu")),
+]
 LANES = Path("tests", "native", "lanes.cpp")
+ROOTS = Path("tests", "native", "roots.cpp")
 KERNELS = Path("csrc", "cpu", "kernels.cpp")
 REST = [Path("csrc", "cpu", name) for name in ("dispatch.cpp", "pattern.cpp", "sparse.cpp")]
 
@@ -80,6 +88,12 @@ OTHERS = {
     "aarch64-clang": Build(["clang++", f"--target={ARM}"], QUICK, NEON, [f"{ARM}-g++", "-static"], ["qemu-aarch64"]),
 }
 PORTS = [name for name in OTHERS if name != "sanitizers"]
+# The real .cu files, as C++ over a runtime that is the CPU's. No instruction set is in question.
+EMULATE = ["-I", str(Path("tests", "native", "cuda_on_cpu"))]
+EMULATED = {
+    "cuda": Build(CXX, [*QUICK, *EMULATE], GENERIC),
+    "cuda-sanitizers": Build(CXX, [*QUICK, *EMULATE, "-fno-inline", "-g1", *SANITIZE], GENERIC, [*CXX, *SANITIZE]),
+}
 
 
 def describe(writer: ninja.Writer) -> None:
@@ -96,16 +110,20 @@ def describe(writer: ninja.Writer) -> None:
     def program(name: str, build: Build, sources: list[Path], per_isa: list[Path], objects: list[Path]) -> None:
         command = [*build.compiler, *FLAGS, *build.flags, f"-D{build.family.macro}=1"]
         for source in sources:
-            objects.append(make("cxx", FOLDER / name / f"{source.stem}.o", [source], command))
+            objects.append(make("cxx", FOLDER / name / f"{source.name}.o", [source], [*command, "-x", "c++"]))
         for source in per_isa:
             for isa, march in build.family.isas.items():
                 own = [*command, *march, f"-DFASTINIT_ISA_NAMESPACE=isa_{isa}"]
                 objects.append(make("cxx", FOLDER / name / f"{source.stem}_{isa}.o", [source], own))
         make("link", executable(name), objects, build.linker or build.compiler)
 
-    program("extension", OWN, PROGRAM, [LANES], shipped())
+    program("extension", OWN, [*PROGRAM, CPU], [LANES], shipped())
     for name, build in OTHERS.items():
-        program(name, build, [*PROGRAM, *REST], [KERNELS, LANES], [])
+        program(name, build, [*PROGRAM, CPU, *REST], [KERNELS, LANES], [])
+    for name, build in EMULATED.items():
+        program(name, build, [*PROGRAM, *CUDA], [], [])
+    roots = make("cxx", FOLDER / "roots.o", [ROOTS], [*CXX, *FLAGS, "-O2"])
+    make("link", executable("roots"), [roots], CXX)
 
 
 def executable(name: str) -> Path:
@@ -136,7 +154,7 @@ def programs() -> None:
     assert (ROOT / EXTENSION).is_dir(), "build the extension first: python -m pip install --no-build-isolation -e ."
     (ROOT / FOLDER).mkdir(parents=True, exist_ok=True)
     rules = FOLDER / "build.ninja"
-    wanted = ["extension", *(name for name, build in OTHERS.items() if not build.missing())]
+    wanted = ["extension", "roots", *EMULATED, *(name for name, build in OTHERS.items() if not build.missing())]
     with (ROOT / FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two runs of the tests do not build into each other
         with (ROOT / rules).open("w") as file:
@@ -153,7 +171,8 @@ def run(name: str, *arguments: str) -> str:
     command = [*runner, str(ROOT / executable(name)), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-    assert done.stderr == ""
+    # ASan says of itself that it may see what is not there where contexts are switched by hand; it has not so far.
+    assert [line for line in done.stderr.splitlines() if "makecontext/swapcontext" not in line] == []
     return done.stdout
 
 
@@ -173,18 +192,18 @@ def expected(programs: None) -> dict[str, str]:
 
 @pytest.mark.parametrize("isa", HOST.isas)
 def test_kernels_equal_the_scalar_reference(programs: None, isa: str) -> None:
-    if isa not in run("extension", "isas").split():
+    if isa not in run("extension", "engines").split():
         pytest.skip(f"this processor cannot run {isa}")
     run("extension", "check", isa)
 
 
 def test_every_instruction_set_gives_the_same_bits(expected: dict[str, str]) -> None:
-    for isa in run("extension", "isas").split():
+    for isa in run("extension", "engines").split():
         assert hashes("extension", isa) == expected, isa
 
 
 def test_kernels_are_clean_under_the_sanitizers(expected: dict[str, str]) -> None:
-    for isa in run("sanitizers", "isas").split():
+    for isa in run("sanitizers", "engines").split():
         assert hashes("sanitizers", isa) == expected, isa
 
 
@@ -192,5 +211,25 @@ def test_kernels_are_clean_under_the_sanitizers(expected: dict[str, str]) -> Non
 def test_other_compilers_and_processors_give_the_same_bits(expected: dict[str, str], name: str) -> None:
     if missing := OTHERS[name].missing():
         pytest.skip(f"not installed: {', '.join(missing)}")
-    for isa in run(name, "isas").split():
+    for isa in run(name, "engines").split():
         assert hashes(name, isa) == expected, isa
+
+
+@pytest.mark.parametrize("engine", ["one", "many"])
+def test_cuda_kernels_give_the_same_bits_as_the_cpu(expected: dict[str, str], engine: str) -> None:
+    assert hashes("cuda", engine) == expected
+
+
+@pytest.mark.parametrize("engine", ["one", "many", "captured"])
+def test_cuda_kernels_are_clean_under_the_sanitizers_and_equal_the_scalar_reference(
+    programs: None, engine: str
+) -> None:
+    run("cuda-sanitizers", "check", engine)
+
+
+def test_a_root_from_a_seed_is_the_rounded_root_for_all_seeds_but_two(programs: None) -> None:
+    # The two are within the bound stated for rsqrt.approx, but not what the device gives: tests/test_cuda_code.py finds
+    # the compiler's own square root to be the same operations, and tests/gpu tries every x.
+    *exceptions, count = run("roots").splitlines()
+    assert exceptions == ["0x1.f82294p+0 0x1.6cda12p-1", "0x1.dd26e4p+1 0x1.092fp-1"]
+    assert int(count.removeprefix("2 of ")) > 2**25

@@ -1,7 +1,7 @@
 // What every instruction set offers: one table of functions over the description of a fill.
 #pragma once
 
-#include "panels.h"
+#include "../stream/panels.h"
 
 namespace fastinit {
 

@@ -1,7 +1,6 @@
 #include "pattern.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #if defined(__SSE2__)
@@ -47,28 +46,6 @@ void fill_consecutive(const PatternFill& f, char* p, int64_t count, bool large) 
 }
 
 }  // namespace
-
-void set_layout(PatternFill& f, int dims, const int64_t* size, const int64_t* stride) {
-  int order[kMaxDims];
-  int n = 0;
-  f.count = 1;
-  for (int d = 0; d < dims; ++d) {
-    f.count *= size[d];
-    if (size[d] != 1) order[n++] = d;
-  }
-  std::sort(order, order + n, [&](int a, int b) { return std::abs(stride[a]) > std::abs(stride[b]); });
-  f.dims = 0;
-  for (int i = 0; i < n; ++i) {
-    const int64_t s = size[order[i]], t = stride[order[i]];
-    if (f.dims > 0 && f.stride[f.dims - 1] == s * t) {
-      f.size[f.dims - 1] *= s;
-      f.stride[f.dims - 1] = t;
-    } else {
-      f.size[f.dims] = s;
-      f.stride[f.dims++] = t;
-    }
-  }
-}
 
 void fill_pattern(const PatternFill& f, int64_t begin, int64_t end) {
   char* const data = static_cast<char*>(f.data);

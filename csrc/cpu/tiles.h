@@ -1,8 +1,8 @@
 // One tile of a panel: generate its values in logical order into a buffer, then write them along memory.
 #pragma once
 
+#include "../stream/panels.h"
 #include "engine.h"
-#include "panels.h"
 
 namespace fastinit::FASTINIT_ISA_NAMESPACE {
 

@@ -33,8 +33,9 @@ enum class Domain : uint32_t {
   FoldInt = 1,
   FoldString = 2,
   CpuGenerator = 3,
-  CudaGenerator = 4,
   SparseOrder = 5,
+  // Not a small number: torch's own generator on CUDA uses the same Philox key and has the number of a thread here.
+  CudaGenerator = 0x41445543,
 };
 
 template <int Rounds = kRounds>
@@ -46,6 +47,31 @@ FASTINIT_HD constexpr Words philox4x32(Words c, uint32_t k0, uint32_t k1) {
           static_cast<uint32_t>(p0 >> 32) ^ c.w[3] ^ k1, static_cast<uint32_t>(p0)}};
     k0 += kPhiloxW0;
     k1 += kPhiloxW1;
+  }
+  return c;
+}
+
+// The keys of all rounds, expanded once where many blocks share them: round r uses k[2 r] and k[2 r + 1].
+struct KeySchedule {
+  uint32_t k[2 * kRounds];
+};
+
+FASTINIT_HD constexpr KeySchedule expand(uint64_t seed) {
+  KeySchedule s{};
+  for (int r = 0; r < kRounds; ++r) {
+    s.k[2 * r] = static_cast<uint32_t>(seed) + static_cast<uint32_t>(r) * kPhiloxW0;
+    s.k[2 * r + 1] = static_cast<uint32_t>(seed >> 32) + static_cast<uint32_t>(r) * kPhiloxW1;
+  }
+  return s;
+}
+
+FASTINIT_HD constexpr Words philox4x32(Words c, const KeySchedule& keys) {
+  FASTINIT_UNROLL
+  for (int r = 0; r < kRounds; ++r) {
+    const uint64_t p0 = uint64_t{kPhiloxM0} * c.w[0];
+    const uint64_t p1 = uint64_t{kPhiloxM1} * c.w[2];
+    c = {{static_cast<uint32_t>(p1 >> 32) ^ c.w[1] ^ keys.k[2 * r], static_cast<uint32_t>(p1),
+          static_cast<uint32_t>(p0 >> 32) ^ c.w[3] ^ keys.k[2 * r + 1], static_cast<uint32_t>(p0)}};
   }
   return c;
 }
@@ -78,6 +104,7 @@ static_assert(same(philox4x32<7>(kPi, 0xa4093822, 0x299f31d0), {{0x4dfccaba, 0x1
 static_assert(same(philox4x32(kZero, 0, 0), {{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}}));
 static_assert(same(philox4x32(kOnes, ~0u, ~0u), {{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}}));
 static_assert(same(philox4x32(kPi, 0xa4093822, 0x299f31d0), {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}));
+static_assert(same(philox4x32(kPi, expand(0x299f31d0a4093822)), {{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}));
 }  // namespace known_answers
 
 }  // namespace fastinit

@@ -6,8 +6,12 @@
 
 #if defined(__CUDACC__)
 #define FASTINIT_HD __host__ __device__ __forceinline__
+#define FASTINIT_UNROLL _Pragma("unroll")
+#define FASTINIT_KEEP_LOOP _Pragma("unroll 1")
 #else
 #define FASTINIT_HD inline __attribute__((always_inline))
+#define FASTINIT_UNROLL
+#define FASTINIT_KEEP_LOOP
 #endif
 
 // Only ever read as constant expressions (see horner in lane.h), so device code needs no copy of them.

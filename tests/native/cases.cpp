@@ -3,28 +3,9 @@
 #include <limits>
 #include <stdexcept>
 
-#include "../../csrc/cpu/dispatch.h"
 #include "../../csrc/stream/plan.h"
-#include "lanes.h"
+#include "engine.h"
 #include "scalar.h"
-
-namespace fastinit {
-
-#define FASTINIT_DECLARE_LANES(isa)      \
-  namespace isa {                        \
-  extern const test::LaneRuns lane_runs; \
-  }
-#if defined(FASTINIT_HAVE_X86)
-FASTINIT_DECLARE_LANES(isa_baseline)
-FASTINIT_DECLARE_LANES(isa_v3)
-FASTINIT_DECLARE_LANES(isa_v4)
-#elif defined(FASTINIT_HAVE_NEON)
-FASTINIT_DECLARE_LANES(isa_neon)
-#else
-FASTINIT_DECLARE_LANES(isa_baseline)
-#endif
-
-}  // namespace fastinit
 
 namespace fastinit::test {
 namespace {
@@ -50,6 +31,7 @@ const Law kNormal = {"normal(0, 1)", [](DType t) { return plan_normal(0, 1, t); 
 const Law kLaws[] = {
     kUniform,
     {"uniform(-0.1, 0.3)", [](DType t) { return plan_uniform(-0.1, 0.3, t); }, Kind::Uniform, Kind::Uniform},
+    {"uniform(-0, 1)", [](DType t) { return plan_uniform(-0.0, 1, t); }, Kind::Uniform, Kind::Uniform},
     {"uniform(2, 2)", [](DType t) { return plan_uniform(2, 2, t); }, Kind::Uniform, Kind::Uniform},
     kNormal,
     // Past the greatest number of the 8-bit formats, and below the least normal one of the 16-bit formats.
@@ -62,6 +44,7 @@ const Law kLaws[] = {
     {"narrow, between the numbers of the 8-bit formats", [](DType t) { return truncated(0, 1, 0.2655, 0.2685, t); },
      Kind::Narrow, Kind::Narrow},
     {"central", [](DType t) { return truncated(0, 0.02, -0.04, 0.04, t); }, Kind::Central, Kind::Full},
+    {"central, to 0", [](DType t) { return truncated(0, 0.02, -0.04, 0, t); }, Kind::Central, Kind::Full},
     {"central, one-sided", [](DType t) { return truncated(0.5, 2, -3, 1, t); }, Kind::Central, Kind::Full},
     {"tail", [](DType t) { return truncated(0, 1, 5, 9, t); }, Kind::Tail, Kind::Tail},
     {"tail, reflected and infinite", [](DType t) { return truncated(0, 1, -kInfinity, -10, t); }, Kind::Tail,
@@ -191,26 +174,11 @@ constexpr Key kKey = {0x0123456789abcdefu, 0x42u};
 
 // ---- random fills: by whom ------------------------------------------------------------------------------------------
 
-// In two parts: what is written must not depend on how threads share the work.
-void kernel_fill(const Fill& f) {
-  const Kernels& k = kernels();
-  if (f.flat()) {
-    const int64_t cut = f.count * 5 / 8;
-    k.fill_range(f, cut, f.count);
-    k.fill_range(f, 0, cut);
-  } else {
-    Panels panels(f);
-    const int64_t cut = panels.tiles * 5 / 8;
-    k.fill_tiles(f, panels, 0, cut);
-    panels.large = true;  // for which it would otherwise take many millions of elements
-    k.fill_tiles(f, panels, cut, panels.tiles);
-  }
-}
-
 Buffer run_fill(const View& view, const Distribution& distribution, DType dtype, Key key, bool scalar) {
   int64_t extent = 0;
   for (const Piece& p : view.pieces) extent = std::max(extent, p.at + p.extent());
   Buffer buffer(extent * item_size(dtype), view.aligned ? 0 : item_size(dtype));
+  std::vector<Fill> fills;
   for (const Piece& p : view.pieces) {
     Fill f;
     f.data = buffer.data() + p.at * item_size(dtype);
@@ -224,9 +192,10 @@ Buffer run_fill(const View& view, const Distribution& distribution, DType dtype,
     f.origin = p.origin;
     f.dtype = dtype;
     f.distribution = distribution;
-    f.key = key;
-    scalar ? scalar_fill(f) : kernel_fill(f);
+    f.key = scalar ? engine_key(key, static_cast<size_t>(&p - view.pieces.data())) : key;
+    scalar ? scalar_fill(f) : fills.push_back(f);
   }
+  engine_fill(fills);
   return buffer;
 }
 
@@ -259,17 +228,6 @@ void add_fills(std::vector<Case>& cases) {
 // ---- the operations that vectors are made of ------------------------------------------------------------------------
 
 constexpr LaneRuns kScalarLanes = {run_lanes<ScalarF32>, run_lanes<ScalarF64>};
-
-const LaneRuns& lanes_in_force() {
-  const std::string name = kernels().name;
-#if defined(FASTINIT_HAVE_X86)
-  return name == "v4" ? isa_v4::lane_runs : name == "v3" ? isa_v3::lane_runs : isa_baseline::lane_runs;
-#elif defined(FASTINIT_HAVE_NEON)
-  return isa_neon::lane_runs;
-#else
-  return isa_baseline::lane_runs;
-#endif
-}
 
 // Operands a, b, c one after the other.
 std::vector<float> single_operands() {
@@ -326,10 +284,10 @@ Buffer run_lanes_on(const std::vector<T>& operands, LaneRun<T> run) {
 
 void add_lanes(std::vector<Case>& cases) {
   cases.push_back({"lanes of float32", [](bool scalar) {
-                     return run_lanes_on(single_operands(), (scalar ? kScalarLanes : lanes_in_force()).single);
+                     return run_lanes_on(single_operands(), (scalar ? kScalarLanes : engine_lanes()).single);
                    }});
   cases.push_back({"lanes of float64", [](bool scalar) {
-                     return run_lanes_on(wide_operands(), (scalar ? kScalarLanes : lanes_in_force()).wide);
+                     return run_lanes_on(wide_operands(), (scalar ? kScalarLanes : engine_lanes()).wide);
                    }});
 }
 
@@ -341,7 +299,7 @@ Buffer run_words(Key key, Domain domain, int64_t first, bool scalar) {
   uint32_t* out = reinterpret_cast<uint32_t*>(buffer.data());
   for (int64_t count = 0; count <= longest; out += count++ + 1) {
     if (!scalar) {
-      kernels().words(key, domain, first + count, count, out);
+      engine_words(key, domain, first + count, count, out);
     } else {
       for (int64_t i = 0; i < count; ++i) out[i] = scalar_word(key, domain, static_cast<uint64_t>(first + count + i));
     }
@@ -398,9 +356,7 @@ Buffer run_pattern(const Layout& layout, const std::vector<unsigned char>& item,
   if (scalar) {
     scalar_pattern(f, layout.size, layout.stride);
   } else {
-    const int64_t cut = f.count * 5 / 8;
-    fill_pattern(f, cut, f.count);
-    fill_pattern(f, 0, cut);
+    engine_pattern(f);
   }
   return buffer;
 }
@@ -431,15 +387,13 @@ struct Sparse {
   int64_t rows, zeros, column, first, count;
 };
 
+// Two columns, one after the other in memory.
 Buffer run_sparse(const Sparse& s, int64_t stride, int item_size, bool scalar) {
-  Buffer buffer((s.count - 1) * stride + item_size, item_size);
-  const SparseColumns columns{kKey, s.rows, s.zeros};
+  const int64_t column = (s.count + 1) * stride;
+  Buffer buffer(2 * column, item_size);
   char* const data = reinterpret_cast<char*>(buffer.data());
-  if (scalar) {
-    scalar_sparse(columns, s.column, s.first, s.count, data, stride, item_size);
-  } else {
-    columns.clear(s.column, s.first, s.count, data, stride, item_size);
-  }
+  const SparseFill f = {kKey, s.rows, s.zeros, s.first, s.count, s.column, 2, data, stride, column, item_size};
+  scalar ? scalar_sparse(f) : engine_sparse(f);
   return buffer;
 }
 

@@ -1,24 +1,22 @@
 // Drives the kernels without torch.
 //
-//     program isas           the instruction sets that were compiled and run here, one a line
-//     program hashes <isa>   fills each case and prints the hash of the memory
-//     program check <isa>    fills each case and compares all of the memory with the scalar reference
+//     program engines           the ways of filling that run here (instruction sets, or forms of launch), one a line
+//     program hashes <engine>   fills each case and prints the hash of the memory
+//     program check <engine>    fills each case and compares all of the memory with the scalar reference
 #include <cinttypes>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <vector>
 
-#include "../../csrc/cpu/dispatch.h"
 #include "cases.h"
+#include "engine.h"
 
 namespace fastinit::test {
 namespace {
 
-void print_isas() {
-  for (const Kernels* k : compiled_kernels()) {
-    if (supported(*k)) std::printf("%s\n", k->name);
-  }
+void print_engines() {
+  for (const std::string& name : engines()) std::printf("%s\n", name.c_str());
 }
 
 bool equal(const Case& c) {
@@ -56,23 +54,23 @@ bool check() {
 int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   try {
-    if (mode == "isas" && argc == 2) {
-      fastinit::test::print_isas();
+    if (mode == "engines" && argc == 2) {
+      fastinit::test::print_engines();
       return 0;
     }
     if (mode == "hashes" && argc == 3) {
-      fastinit::force_kernels(argv[2]);
+      fastinit::test::choose_engine(argv[2]);
       fastinit::test::print_hashes();
       return 0;
     }
     if (mode == "check" && argc == 3) {
-      fastinit::force_kernels(argv[2]);
+      fastinit::test::choose_engine(argv[2]);
       return fastinit::test::check() ? 0 : 1;
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 2;
   }
-  std::fprintf(stderr, "usage: %s isas | hashes <isa> | check <isa>\n", argv[0]);
+  std::fprintf(stderr, "usage: %s engines | hashes <engine> | check <engine>\n", argv[0]);
   return 2;
 }

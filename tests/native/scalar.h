@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "../../csrc/cpu/pattern.h"
-#include "../../csrc/cpu/sparse.h"
 #include "../../csrc/stream/fill.h"
+#include "../../csrc/stream/pattern.h"
+#include "../../csrc/stream/sparse.h"
 #include "../../csrc/stream/transforms.h"
 
 namespace fastinit::test {
@@ -115,18 +115,19 @@ inline void scalar_pattern(const PatternFill& f, const std::vector<int64_t>& siz
 }
 
 // By sorting the whole column.
-inline void scalar_sparse(const SparseColumns& s, int64_t column, int64_t first, int64_t count, char* data,
-                          int64_t stride, int item_size) {
-  std::vector<std::pair<uint32_t, int64_t>> order;
-  for (int64_t row = 0; row < s.rows; ++row) {
-    const auto i = static_cast<uint64_t>(column * s.rows + row);
-    order.emplace_back(scalar_word(s.key, Domain::SparseOrder, i), row);
-  }
-  std::sort(order.begin(), order.end());
-  for (int64_t k = 0; k < s.zeros; ++k) {
-    const int64_t row = order[static_cast<size_t>(k)].second;
-    if (row < first || row >= first + count) continue;
-    std::memset(data + (row - first) * stride, 0, static_cast<size_t>(item_size));
+inline void scalar_sparse(const SparseFill& s) {
+  for (int64_t c = 0; c < s.columns; ++c) {
+    std::vector<std::pair<uint32_t, int64_t>> order;
+    for (int64_t row = 0; row < s.global_rows; ++row) {
+      const auto i = static_cast<uint64_t>((s.first_column + c) * s.global_rows + row);
+      order.emplace_back(scalar_word(s.key, Domain::SparseOrder, i), row);
+    }
+    std::sort(order.begin(), order.end());
+    for (int64_t k = 0; k < s.zeros; ++k) {
+      const int64_t row = order[static_cast<size_t>(k)].second - s.first_row;
+      if (row < 0 || row >= s.rows) continue;
+      std::memset(s.data + c * s.column_stride + row * s.row_stride, 0, static_cast<size_t>(s.item_size));
+    }
   }
 }
 

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "../stream/fill.h"
+#include "fill.h"
 
 namespace fastinit {
 
@@ -70,13 +70,13 @@ struct Panels {
   };
 
   // Tiles run down the rows first: neighbouring tiles are then neighbours in memory.
-  Tile tile(int64_t t) const {
+  FASTINIT_HD Tile tile(int64_t t) const {
     const int64_t r = t % row_tiles * tile_rows;
     t /= row_tiles;
     const int64_t c = t % col_tiles * tile_cols;
     t /= col_tiles;
-    Tile out{r * row.memory + c * col.memory, r * row.index + c * col.index, std::min(tile_rows, row.size - r),
-             std::min(tile_cols, col.size - c)};
+    Tile out{r * row.memory + c * col.memory, r * row.index + c * col.index, least(tile_rows, row.size - r),
+             least(tile_cols, col.size - c)};
     for (int d = outer_dims - 1; d >= 0; --d) {
       const int64_t k = t % outer[d].size;
       t /= outer[d].size;
@@ -87,6 +87,7 @@ struct Panels {
   }
 
  private:
+  static FASTINIT_HD int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
   static Axis axis(const Fill& f, int d) { return {f.size[d], f.memory_stride[d], f.index_stride[d]}; }
 };
 

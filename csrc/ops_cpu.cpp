@@ -1,0 +1,148 @@
+// The CPU's part of the operators: keys from its generator, and loops over threads around the kernels of cpu/.
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "cpu/dispatch.h"
+#include "cpu/pages.h"
+#include "cpu/pattern.h"
+#include "cpu/sparse.h"
+#include "ops.h"
+#include "parallel.h"
+
+namespace fastinit {
+
+// One 64-bit number a key is drawn from the generator and mixed with its 64-bit seed, of which torch's own CPU generator
+// uses only the lower half.
+void draw_from_cpu(const Generator& generator, size_t count, Key* keys) {
+  auto* g = at::get_generator_or_default<at::CPUGeneratorImpl>(generator, at::detail::getDefaultCPUGenerator());
+  const std::lock_guard<std::mutex> lock(g->mutex_);
+  for (size_t i = 0; i < count; ++i) keys[i] = {fold_in(g->current_seed(), g->random64(), Domain::CpuGenerator), 0};
+}
+
+namespace {
+
+constexpr int64_t kUnit = 4096;  // elements; units start on whole vectors and whole lines
+constexpr int64_t kPatternUnit = 4 * kUnit;
+constexpr int64_t kGrainUnits = 8;  // below 32768 elements a second thread costs more than it brings
+
+// A fill as so many units of work, any run of which can be done by itself.
+class FillWork {
+ public:
+  explicit FillWork(const Fill& f) : fill_(f), units_((f.count + kUnit - 1) / kUnit) {
+    if (!f.flat()) units_ = panels_.emplace(f).tiles;
+  }
+
+  int64_t units() const { return units_; }
+  void advise() const {
+    if (fill_.dense()) advise_huge_pages(fill_.data, fill_.count * item_size(fill_.dtype));
+  }
+  void run(int64_t begin, int64_t end) const {
+    if (panels_) {
+      kernels().fill_tiles(fill_, *panels_, begin, end);
+    } else {
+      kernels().fill_range(fill_, begin * kUnit, std::min(end * kUnit, fill_.count));
+    }
+  }
+
+ private:
+  const Fill& fill_;
+  std::optional<Panels> panels_;  // unless it is flat
+  int64_t units_;
+};
+
+class PatternWork {
+ public:
+  explicit PatternWork(const PatternFill& f) : fill_(f) {}
+
+  int64_t units() const { return (fill_.count + kPatternUnit - 1) / kPatternUnit; }
+  void advise() const {
+    if (fill_.flat()) advise_huge_pages(fill_.data, fill_.count * fill_.item_size);
+  }
+  void run(int64_t begin, int64_t end) const {
+    fill_pattern(fill_, begin * kPatternUnit, std::min(end * kPatternUnit, fill_.count));
+  }
+
+ private:
+  const PatternFill& fill_;
+};
+
+template <class Work>
+void run(const Work& w) {
+  if (w.units() <= kGrainUnits) return w.run(0, w.units());
+  w.advise();
+  parallel(w.units(), kGrainUnits, [&](int64_t begin, int64_t end) { w.run(begin, end); });
+}
+
+// Calls f(work) with the work of one tensor of a batch.
+template <class F>
+void with_work(const Batch& batch, size_t i, F&& f) {
+  if (batch.constant(i)) {
+    PatternFill pattern;
+    batch.describe(i, pattern);
+    f(PatternWork(pattern));
+  } else {
+    Fill fill;
+    batch.describe(i, fill);
+    f(FillWork(fill));
+  }
+}
+
+class Cpu final : public Device {
+ public:
+  void check(const at::Generator& generator) const override {
+    TORCH_CHECK(generator.device().is_cpu(), "Expected a 'cpu' device type for generator but found '",
+                generator.device().type(), "'");
+  }
+
+  Captured draw(const at::Tensor&, const Generator& generator, size_t count, Key* keys) const override {
+    draw_from_cpu(generator, count, keys);
+    return {};
+  }
+
+  void fill(const at::Tensor&, const Fill& f, const Captured&) const override { run(FillWork(f)); }
+
+  void fill(const at::Tensor&, const PatternFill& f) const override { run(PatternWork(f)); }
+
+  void clear(const at::Tensor&, const SparseFill& f, const Captured&) const override {
+    parallel(f.columns, std::max<int64_t>(1, kUnit / f.global_rows),
+             [&](int64_t begin, int64_t end) { clear_columns(f, begin, end); });
+  }
+
+  // One parallel region over the units of all tensors, one after the other.
+  void fill_many(const Batch& batch, const Captured&) const override {
+    std::vector<int64_t> ends(batch.size());  // the units of a tensor and of those before it
+    int64_t units = 0;
+    for (size_t i = 0; i < batch.size(); ++i) {
+      if (batch[i].numel() != 0) {
+        with_work(batch, i, [&](const auto& work) {
+          work.advise();
+          units += work.units();
+        });
+      }
+      ends[i] = units;
+    }
+    if (units == 0) return;
+    parallel(units, kGrainUnits, [&](int64_t begin, int64_t end) {
+      size_t i = static_cast<size_t>(std::upper_bound(ends.begin(), ends.end(), begin) - ends.begin());
+      while (begin < end) {
+        const int64_t first = i == 0 ? 0 : ends[i - 1];
+        const int64_t stop = std::min(end, ends[i]);
+        if (begin < stop) with_work(batch, i, [&](const auto& work) { work.run(begin - first, stop - first); });
+        begin = stop;
+        ++i;
+      }
+    });
+  }
+};
+
+constexpr Cpu kCpu;
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(fastinit, CPU, m) { implement<kCpu>(m); }
+
+}  // namespace fastinit

@@ -1,0 +1,102 @@
+"""Fills of many tensors in one call: one parallel region on the CPU, a few launches on a GPU.
+
+The values are those of separate calls, in order. `fastinit.foreach` is the public face; whatever initialises whole
+models stands on `fill_many`.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, TypeAlias
+
+from torch import Generator, Tensor
+from torch.nn import Parameter
+
+from fastinit.dispatch import FILL_MANY, Op, Source, window
+from fastinit.interop import SupportsDLPack
+from fastinit.keys import Key
+from fastinit.shards import Shard
+
+__all__ = ["Law", "Sources", "each", "fill_many"]
+
+Law: TypeAlias = tuple[Op, tuple[float, ...]]
+"""An operator that is one of the laws of ``fill_many_``, and its parameters."""
+
+Sources: TypeAlias = Source | Sequence[Key]
+"""Where the randomness of many fills comes from: a generator or a key for all, or a key for each."""
+
+
+def fill_many(targets: Sequence[Tensor | Shard | SupportsDLPack], laws: Sequence[Law], generator: Sources) -> None:
+    """Fill each target by its law, or all by the only one.
+
+    Args:
+        targets: what to fill, of any kinds, types and devices.
+        laws: one for all, or one for each.
+        generator: None or a `torch.Generator`, from which each target draws as a call of its own would, in order; a
+            `Key`, into which target i folds the number i; or a key for each.
+
+    Raises:
+        ValueError: laws or keys that are neither one nor as many as the targets.
+        TypeError: a source of another kind.
+        What the single fills raise; then nothing on that target's device has been filled, nor drawn.
+    """
+    count = len(targets)
+    if len(laws) not in (1, count):
+        raise ValueError(f"expected one law or {count}, but got {len(laws)}")
+    keys, generator = _keys(generator, count)
+    if set(map(type, targets)) <= _PLAIN:
+        tensors: list[Any] = list(targets)
+        places: list[tuple[Sequence[int], Sequence[int]]] | None = None
+    else:
+        tensors, places = [], []
+        for target in targets:
+            tensor, shape, offset = window(target)
+            tensors.append(tensor)
+            places.append((shape or tensor.shape, offset or [0] * tensor.ndim))
+    # Only neighbours on a device go together: a generator that several devices share is drawn from in order.
+    end = 0
+    for _, run in groupby(tensors, key=lambda tensor: tensor.device):
+        first, end = end, end + len(list(run))
+        numbers: list[float] = []
+        own = laws if len(laws) == 1 else laws[first:end]
+        for _, parameters in own:
+            numbers += parameters
+            numbers += _NOTHING[len(parameters) :]
+        FILL_MANY.run(
+            tensors[first:end],
+            [op.law for op, _ in own],
+            numbers,
+            generator,
+            keys.words if isinstance(keys, Key) else keys and keys[2 * first : 2 * end],
+            first if isinstance(keys, Key) else None,
+            places and [size for shape, _ in places[first:end] for size in shape],
+            places and [start for _, offset in places[first:end] for start in offset],
+        )
+
+
+_PLAIN = {Tensor, Parameter}
+_NOTHING = (0.0, 0.0, 0.0, 0.0)  # for the parameters that a law does not have
+
+
+def _keys(generator: Any, count: int) -> tuple[Key | list[int] | None, Generator | None]:
+    """A key to fold into or the numbers of all keys, and the generator: one of the two, or none."""
+    if generator is None or isinstance(generator, Generator):
+        return None, generator
+    if isinstance(generator, Key):
+        return generator, None
+    if not isinstance(generator, Sequence) or not all(isinstance(key, Key) for key in generator):
+        raise TypeError(
+            "generator must be a torch.Generator, a fastinit.Key, a sequence of keys or None, "
+            f"but got {type(generator).__name__}"
+        )
+    if len(generator) != count:
+        raise ValueError(f"expected a key for each of {count} tensors, but got {len(generator)}")
+    return [word for key in generator for word in key.words], None
+
+
+def each(value: Any, count: int, name: str) -> list[Any]:
+    """A parameter for each of ``count`` targets: one for all, or a sequence of as many."""
+    if isinstance(value, Tensor) or not isinstance(value, Sequence):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(f"{name} must be one number or one for each of {count} tensors, but got {len(value)}")
+    return list(value)
