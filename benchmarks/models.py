@@ -20,7 +20,7 @@ from transformers import GPT2Config
 import fastinit
 from fastinit.bench.machine import describe
 from fastinit.bench.memory import available_bytes, release_freed, write_limit
-from fastinit.bench.report import figure, progress, save_json, show
+from fastinit.bench.report import Sheet, figure, progress, save_json, show
 from fastinit.bench.timing import Timing, once
 from gpt2 import SIZES, build, config, dematerialise, materialise, rules
 from histograms import Picture, check, draw, histograms
@@ -158,7 +158,8 @@ def main(argv: list[str] | None = None) -> int:
         measure(run, args.rounds)
     machine = describe()
     columns = ("model", "parameters", "pages", "torch s", "fastinit s", "ratio", "GB/s", "of memset", "deviation")
-    show(f"GPT-2's rules, {args.threads} threads", machine, columns, [row for run in runs for row in run.rows()], NOTES)
+    rows = [row for run in runs for row in run.rows()]
+    show(machine, Sheet(f"GPT-2's rules, {args.threads} threads", columns, rows, NOTES))
     save_json(args.out / "models.json", "models", machine, {"models": [r for run in runs for r in run.records()]})
     draw(args.out / "models.png", machine, {run.name: (run.layers, run.pictures) for run in runs})
     print(f"written: {args.out / 'models.json'} and {args.out / 'models.png'}")

@@ -191,13 +191,13 @@ def test_what_only_torch_refuses_is_measured_with_its_reason() -> None:
 def test_a_floor_speaks_of_rates_from_below_and_of_times_from_above() -> None:
     cost = {"own": 1.0, "other": 8.0}
     rate = floors.Ratio("own", "other", "at least", {1: 8.0, 2: 14.0})
-    assert [rate.verdict(cost, threads, "v4").met for threads in (1, 2, 4)] == [True, False, None]
-    assert rate.verdict(cost, 2, "v3").met is True  # half of 14
-    assert rate.verdict(cost, 1, "baseline").bound is None
+    assert [rate.verdict(cost, threads).met for threads in (1, 2, 4)] == [True, False, None]
+    assert rate.verdict(cost, 2, floors.RATE_SCALE["v3"]).met is True  # half of 14
+    assert rate.verdict(cost, 1, floors.RATE_SCALE.get("baseline")).bound is None
     duration = floors.Ratio("other", "own", "at most", {1: 8.0})
-    assert duration.verdict(cost, 1, "v3").value == 8.0
-    assert duration.verdict(cost, 1, "v3").met is True
-    assert duration.verdict({"own": 1.0, "other": 8.1}, 1, "v4").met is False
+    assert duration.verdict(cost, 1, None).value == 8.0
+    assert duration.verdict(cost, 1, None).met is True
+    assert duration.verdict({"own": 1.0, "other": 8.1}, 1).met is False
 
 
 def test_every_floor_is_measured() -> None:
@@ -205,7 +205,7 @@ def test_every_floor_is_measured() -> None:
     try:
         verdicts = [
             *floors.rates(1, "v4", elements=2**8, samples=1),
-            *floors.fresh(1, "v4", size=2**12),
+            *floors.fresh(1, size=2**12),
             *floors.extra_memory(1, elements=2**8),
             *floors.overheads(samples=1),
             *floors.imports(samples=1),

@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 def _floors(args: argparse.Namespace) -> int:
     facts = machine.describe()
     verdicts = floors.floors(args.threads, str(facts["isa"]))
-    tables.show_verdicts("Floors", facts, verdicts)
+    report.show(facts, tables.verdicts_sheet(verdicts))
     report.save_json(args.out / "floors.json", "floors", facts, {"floors": [v.record() for v in verdicts]})
     plots.plot_floors(args.out / "floors.png", facts, verdicts)
     return 1 if any(verdict.met is False for verdict in verdicts) else 0
@@ -66,7 +66,7 @@ def _sweep(args: argparse.Namespace) -> int:
     else:
         points = grid.star(args.ops, args.sizes, args.threads)
     cells, left_out = sweep.sweep(points)
-    tables.show_cells("Sweep", facts, cells)
+    report.show(facts, tables.cells_sheet(cells))
     for line in left_out:
         print("not measured:", line)
     results = {"cells": [cell.record() for cell in cells], "not_measured": left_out}
@@ -78,7 +78,7 @@ def _sweep(args: argparse.Namespace) -> int:
 def _isa(args: argparse.Namespace) -> int:
     facts = machine.describe()
     records = isa.by_instruction_set(args.sizes, args.threads)
-    tables.show_sets("Instruction sets", facts, records)
+    report.show(facts, tables.sets_sheet(records))
     report.save_json(args.out / "isa.json", "isa", facts, {"sets": records})
     plots.plot_isa(args.out / "isa.png", facts, isa.one_thread_rates(records, max(args.sizes)))
     return 0

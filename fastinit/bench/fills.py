@@ -35,6 +35,9 @@ DTYPES: Final[dict[str, torch.dtype]] = {
 }
 
 
+MOST: Final = 32  # log2 of the elements of the largest tensor that is timed
+
+
 @dataclass(frozen=True)
 class Fill:
     """One initializer as a table row.
@@ -45,14 +48,16 @@ class Fill:
 
     name: str
     call: Callable[[ModuleType, Tensor], object]
-    # Where torch takes minutes it is timed at 2**torch_limit elements, and its rate stands for the larger sizes.
-    torch_limit: int = 28
+    # Where torch takes minutes it is timed at so many elements (a power of two), and its rate stands for the larger
+    # sizes: on the CPU, and on a GPU.
+    torch_limit: int = MOST
+    torch_gpu_limit: int = MOST
     # No row beyond 2**limit elements: the cost grows faster than the tensor (orthogonal_).
-    limit: int = 28
+    limit: int = MOST
     # What only makes sense for matrices, and what only for kernels.
     dims: tuple[int, ...] = (2, 4)
-    # NumPy's Generator method that draws the same distribution.
-    numpy: Literal["uniform", "normal"] | None = None
+    # Where other libraries have the distribution too: uniform on [0, 1), or the standard normal.
+    standard: Literal["uniform", "normal"] | None = None
 
 
 def _trunc(low: float, high: float) -> Callable[[ModuleType, Tensor], object]:
@@ -62,13 +67,13 @@ def _trunc(low: float, high: float) -> Callable[[ModuleType, Tensor], object]:
 FILLS: Final[dict[str, Fill]] = {
     fill.name: fill
     for fill in (
-        Fill("uniform_", lambda init, t: init.uniform_(t), numpy="uniform"),
-        Fill("normal_", lambda init, t: init.normal_(t), numpy="normal"),
-        Fill("trunc_normal_ [-2, 2]", _trunc(-2.0, 2.0), torch_limit=22),
-        Fill("trunc_normal_ [-3, 3]", _trunc(-3.0, 3.0), torch_limit=22),
-        Fill("trunc_normal_ [-100, 100]", _trunc(-100.0, 100.0), torch_limit=22),
-        Fill("trunc_normal_ [2, 4]", _trunc(2.0, 4.0), torch_limit=16),
-        Fill("trunc_normal_ [8, 9]", _trunc(8.0, 9.0), torch_limit=16),
+        Fill("uniform_", lambda init, t: init.uniform_(t), standard="uniform"),
+        Fill("normal_", lambda init, t: init.normal_(t), standard="normal"),
+        Fill("trunc_normal_ [-2, 2]", _trunc(-2.0, 2.0), torch_limit=22, torch_gpu_limit=28),
+        Fill("trunc_normal_ [-3, 3]", _trunc(-3.0, 3.0), torch_limit=22, torch_gpu_limit=28),
+        Fill("trunc_normal_ [-100, 100]", _trunc(-100.0, 100.0), torch_limit=22, torch_gpu_limit=28),
+        Fill("trunc_normal_ [2, 4]", _trunc(2.0, 4.0), torch_limit=16, torch_gpu_limit=24),
+        Fill("trunc_normal_ [8, 9]", _trunc(8.0, 9.0), torch_limit=16, torch_gpu_limit=24),
         Fill("constant_", lambda init, t: init.constant_(t, 0.5)),
         Fill("zeros_", lambda init, t: init.zeros_(t)),
         Fill("ones_", lambda init, t: init.ones_(t)),
@@ -78,7 +83,7 @@ FILLS: Final[dict[str, Fill]] = {
         Fill("xavier_normal_", lambda init, t: init.xavier_normal_(t)),
         Fill("eye_", lambda init, t: init.eye_(t), dims=(2,)),
         Fill("dirac_", lambda init, t: init.dirac_(t), dims=(4,)),
-        Fill("sparse_", lambda init, t: init.sparse_(t, 0.5), dims=(2,), torch_limit=24),
+        Fill("sparse_", lambda init, t: init.sparse_(t, 0.5), dims=(2,), torch_limit=24, torch_gpu_limit=20),
         Fill("orthogonal_", lambda init, t: init.orthogonal_(t), limit=22),
     )
 }
@@ -99,15 +104,14 @@ def dims_for(fill: Fill, layout: Layout) -> int | None:
     return fill.dims[0]
 
 
-def empty(shape: Shape, dtype: torch.dtype, layout: Layout) -> Tensor:
+def empty(shape: Shape, dtype: torch.dtype, layout: Layout, device: str = "cpu") -> Tensor:
     """A touched tensor of that shape in that layout."""
     if layout == "transposed":
-        return touch(torch.empty((shape[1], shape[0], *shape[2:]), dtype=dtype)).transpose(0, 1)
+        return touch(torch.empty((shape[1], shape[0], *shape[2:]), dtype=dtype, device=device)).transpose(0, 1)
     if layout == "row_strided":
-        return touch(torch.empty((shape[0], 2 * shape[1], *shape[2:]), dtype=dtype))[:, : shape[1]]
-    if layout == "channels_last":
-        return touch(torch.empty(shape, dtype=dtype, memory_format=torch.channels_last))
-    return touch(torch.empty(shape, dtype=dtype))
+        return touch(torch.empty((shape[0], 2 * shape[1], *shape[2:]), dtype=dtype, device=device))[:, : shape[1]]
+    order = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    return touch(torch.empty(shape, dtype=dtype, device=device, memory_format=order))
 
 
 def numpy_run(fill: Fill, tensor: Tensor) -> Run | None:
@@ -115,8 +119,8 @@ def numpy_run(fill: Fill, tensor: Tensor) -> Run | None:
     if not tensor.is_contiguous() or tensor.dtype not in (torch.float32, torch.float64):
         return None
     out, generator = tensor.numpy(), np.random.default_rng(0)
-    if fill.numpy == "uniform":
+    if fill.standard == "uniform":
         return lambda: generator.random(dtype=out.dtype.type, out=out)
-    if fill.numpy == "normal":
+    if fill.standard == "normal":
         return lambda: generator.standard_normal(dtype=out.dtype.type, out=out)
     return None

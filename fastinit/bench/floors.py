@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -18,6 +18,7 @@ from torch import Tensor
 
 import fastinit
 
+from .device import CPU, Device
 from .fills import FILLS, empty, shape_of
 from .memory import peak_extra_bytes, release_freed, touch, write_limit
 from .overhead import import_time, small_calls
@@ -64,11 +65,13 @@ class Ratio:
     sense: str
     bounds: dict[int, float]  # by thread count
 
-    def verdict(self, cost: dict[str, float], threads: int, isa: str) -> Verdict:
-        """``cost`` is seconds an element.  "At least" speaks of rates, "at most" of times."""
+    def verdict(self, cost: Mapping[str, float], threads: int, scale: float | None = 1.0) -> Verdict:
+        """``cost`` is seconds an element.  "At least" speaks of rates, "at most" of times.
+
+        Bounds on rates are multiplied by ``scale``; where that is None there are none.
+        """
         if self.sense == "at least":
             value = cost[self.against] / cost[self.subject]
-            scale = RATE_SCALE.get(isa)
         else:
             value = cost[self.subject] / cost[self.against]
             scale = 1.0
@@ -98,7 +101,7 @@ def floors(threads: Sequence[int], isa: str) -> list[Verdict]:
     """Measures every promise at the sizes it is meant for; about two minutes."""
     steps: list[Callable[[], list[Verdict]]] = []
     for count in threads:
-        steps += [partial(rates, count, isa), partial(fresh, count, isa), partial(extra_memory, count)]
+        steps += [partial(rates, count, isa), partial(fresh, count), partial(extra_memory, count)]
     steps += [overheads, imports]
     verdicts: list[Verdict] = []
     before = torch.get_num_threads()
@@ -135,10 +138,10 @@ def rates(threads: int, isa: str, elements: int = ELEMENTS, samples: int = 7) ->
             runs[label + "trunc_normal_ [-2, 2]"] = partial(init.trunc_normal_, matrix, 0.0, 1.0, -2.0, 2.0)
         timings = interleave(runs, samples=samples)
     cost = {name: timing.seconds / side**2 for name, timing in timings.items()}
-    return [ratio.verdict(cost, threads, isa) for ratio in RATIOS]
+    return [ratio.verdict(cost, threads, RATE_SCALE.get(isa)) for ratio in RATIOS]
 
 
-def fresh(threads: int, isa: str, size: int = FRESH_BYTES) -> list[Verdict]:
+def fresh(threads: int, size: int = FRESH_BYTES) -> list[Verdict]:
     """A fill of ``size`` bytes that were never touched, so that page faults are part of it."""
     torch.set_num_threads(threads)
     runs: dict[str, Callable[[Tensor], object]] = {
@@ -153,7 +156,7 @@ def fresh(threads: int, isa: str, size: int = FRESH_BYTES) -> list[Verdict]:
     # The first round is not counted: a virtual machine is given its memory by the host when it first touches it, which
     # costs several times the rest and would be charged to whoever comes first.
     cost = {name: Timing.of(samples[1:]).seconds for name, samples in seconds.items()}
-    return [FRESH.verdict(cost, threads, isa)]
+    return [FRESH.verdict(cost, threads)]
 
 
 def extra_memory(threads: int, elements: int = ELEMENTS) -> list[Verdict]:
@@ -172,9 +175,9 @@ def extra_memory(threads: int, elements: int = ELEMENTS) -> list[Verdict]:
     return [Verdict(f"peak extra memory, worst of {len(peaks)} fills: {worst}", threads, value, "MiB", "at most", 1.0)]
 
 
-def overheads(samples: int = 21) -> list[Verdict]:
+def overheads(samples: int = 21, device: Device = CPU) -> list[Verdict]:
     """Each public function on an 8 x 8 tensor beside torch's."""
-    timed = small_calls(samples)
+    timed = small_calls(samples, device=device)
     return [
         Verdict(f"8 x 8 {name} against torch", 1, own.seconds / other.seconds, "x", "at most", 1.0)
         for name, (own, other) in timed.items()

@@ -43,7 +43,12 @@ def write_limit(threads: int) -> Iterator[Callable[[Tensor], None]]:
 
 
 def touch(tensor: Tensor) -> Tensor:
-    """Writes every page of the tensor's storage once, so that a fill pays for writing and not for page faults."""
+    """Writes every page of the tensor's storage once, so that a fill pays for writing and not for page faults.
+
+    Memory of a GPU is there when it is allocated.
+    """
+    if tensor.is_cuda:
+        return tensor
     storage = tensor.untyped_storage()
     ctypes.memset(storage.data_ptr(), BYTE, storage.nbytes())
     return tensor

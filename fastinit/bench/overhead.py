@@ -13,6 +13,7 @@ from torch import Tensor
 import fastinit
 
 from .children import python
+from .device import CPU, Device
 from .timing import Run, Timing, interleave
 
 # The public functions on an 8 x 8 tensor, with the arguments people pass (dirac_ wants three dimensions).
@@ -36,9 +37,9 @@ CALLS: Final[dict[str, Callable[[ModuleType, Tensor], object]]] = {
 _IMPORT: Final = "import time, torch; start = time.perf_counter(); import fastinit; print(time.perf_counter() - start)"
 
 
-def small_calls(samples: int = 21, sample_s: float = 0.002) -> dict[str, tuple[Timing, Timing]]:
+def small_calls(samples: int = 21, sample_s: float = 0.002, device: Device = CPU) -> dict[str, tuple[Timing, Timing]]:
     """For each public function, fastinit's and torch's time on an 8 x 8 float32 tensor, at one thread."""
-    tensor = torch.empty(8, 8)
+    tensor = torch.empty(8, 8, device=device.name)
     timed: dict[str, tuple[Timing, Timing]] = {}
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -48,7 +49,7 @@ def small_calls(samples: int = 21, sample_s: float = 0.002) -> dict[str, tuple[T
                 "fastinit": partial(call, fastinit, tensor),
                 "torch": partial(call, torch.nn.init, tensor),
             }
-            both = interleave(pair, samples=samples, sample_s=sample_s)
+            both = interleave(pair, samples=samples, sample_s=sample_s, clock=device.wall)
             timed[name] = (both["fastinit"], both["torch"])
     finally:
         torch.set_num_threads(before)

@@ -13,7 +13,13 @@ from .floors import Verdict
 from .machine import Facts, headline
 from .sweep import Cell
 
-RIVALS: Final = {"fastinit": "#1f77b4", "torch": "#d62728", "numpy": "#2ca02c", "memset": "#7f7f7f"}
+RIVALS: Final = {
+    "fastinit": "#1f77b4",
+    "torch": "#d62728",
+    "numpy": "#2ca02c",
+    "curand": "#76b900",
+    "memset": "#7f7f7f",
+}
 DRAWN: Final = ("uniform_", "normal_", "trunc_normal_ [-2, 2]")
 STYLES: Final = ("-", "--", ":")  # by thread count, in rising order
 
@@ -28,7 +34,7 @@ def plot_sweep(path: Path, machine: Facts, cells: Sequence[Cell]) -> None:
         axes = figure.add_subplot(1, len(ops), place + 1)
         _curves(axes, [cell for cell in shown if cell.point.op == op])
         axes.set_title(op)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _curves(axes: Axes, cells: Sequence[Cell]) -> None:
@@ -75,7 +81,7 @@ def plot_floors(path: Path, machine: Facts, verdicts: Sequence[Verdict]) -> None
     axes.tick_params(axis="y", labelsize=7)
     axes.set_xlabel("times the bound (threads in brackets)")
     axes.set_title(headline(machine), fontsize=9)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_isa(path: Path, machine: Facts, rates: dict[str, dict[str, float]]) -> None:
@@ -91,9 +97,10 @@ def plot_isa(path: Path, machine: Facts, rates: dict[str, dict[str, float]]) -> 
     axes.set_ylabel("G elements / s, one thread")
     axes.set_title(headline(machine), fontsize=9)
     axes.legend(title="instruction set")
-    _save(figure, path)
+    save(figure, path)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
+    """Writes a picture, and the folder for it where that is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

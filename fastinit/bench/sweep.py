@@ -11,16 +11,18 @@ import torch
 
 import fastinit
 
-from .fills import DTYPES, FILLS, dims_for, empty, numpy_run, shape_of
+from .device import CPU, Device
+from .fills import DTYPES, FILLS, dims_for, empty, shape_of
 from .grid import Point
-from .memory import available_bytes, write_limit
 from .report import progress
 from .timing import Run, Timing, interleave
+
+LIBRARIES = ("torch", "numpy", "curand")  # whose rates a cell compares with
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured point.  ``timings`` holds ``fastinit``, ``memset``, ``fill_`` and whichever rivals there are."""
+    """A measured point.  ``timings`` holds ``fastinit``, ``memset`` and whichever rivals there are."""
 
     point: Point
     shape: tuple[int, ...]
@@ -42,7 +44,7 @@ class Cell:
 
     @property
     def share(self) -> float:
-        """Fraction of the write limit, which is memset or torch's ``fill_``, whichever is faster at this size."""
+        """Fraction of the write limit: memset or, on the CPU, torch's ``fill_``, whichever is faster at this size."""
         return self.rate_of_fastinit / max(self.rate("memset") or 0.0, self.rate("fill_") or 0.0)
 
     @property
@@ -69,12 +71,17 @@ class Cell:
             "elements_per_s": self.rate_of_fastinit,
             "bytes_per_s": self.rate_of_fastinit * DTYPES[point.dtype].itemsize,
             "share_of_write_limit": self.share,
-            "ratio_to_torch": self.ratio("torch"),
-            "ratio_to_numpy": self.ratio("numpy"),
+            **{f"ratio_to_{name}": self.ratio(name) for name in LIBRARIES},
         }
 
 
-def sweep(points: Sequence[Point], samples: int = 5, sample_s: float = 0.01) -> tuple[list[Cell], list[str]]:
+def sweep(
+    points: Sequence[Point],
+    samples: int = 5,
+    sample_s: float = 0.01,
+    budget_s: float = 1.0,
+    device: Device = CPU,
+) -> tuple[list[Cell], list[str]]:
     """Measures the points; returns the cells, and one line for each point that could not be measured."""
     cells: list[Cell] = []
     left_out: dict[str, None] = {}
@@ -82,9 +89,9 @@ def sweep(points: Sequence[Point], samples: int = 5, sample_s: float = 0.01) -> 
     try:
         for point in progress(points, "cells"):
             torch.set_num_threads(point.threads)
-            reason = _too_large(point) or refusal(fastinit, point)
+            reason = _too_large(point, device) or refusal(fastinit, point, device)
             if reason is None:
-                cells.append(measure(point, samples, sample_s))
+                cells.append(measure(point, samples, sample_s, budget_s, device))
             else:
                 left_out[f"{point.op} {point.dtype} {point.layout}: {reason}"] = None
     finally:
@@ -92,36 +99,38 @@ def sweep(points: Sequence[Point], samples: int = 5, sample_s: float = 0.01) -> 
     return cells, list(left_out)
 
 
-def measure(point: Point, samples: int = 5, sample_s: float = 0.01) -> Cell:
+def measure(
+    point: Point, samples: int = 5, sample_s: float = 0.01, budget_s: float = 1.0, device: Device = CPU
+) -> Cell:
     """One cell: the fill, its rivals and the write limit on the same buffer, in turn."""
     fill, dtype = FILLS[point.op], DTYPES[point.dtype]
     dims = dims_for(fill, point.layout) or 2
-    torch_log2 = min(point.log2, fill.torch_limit)
-    torch_refusal = refusal(torch.nn.init, point)
-    tensor = empty(shape_of(point.log2, dims), dtype, point.layout)
+    torch_log2 = min(point.log2, device.torch_limit(fill))
+    torch_refusal = refusal(torch.nn.init, point, device)
+    tensor = empty(shape_of(point.log2, dims), dtype, point.layout, device.name)
     # The same bytes without gaps; only a strided view needs memory of its own for it.
-    block = tensor if point.layout != "row_strided" else empty(tuple(tensor.shape), dtype, "contiguous")
-    with write_limit(point.threads) as memset, warnings.catch_warnings():
+    gaps = point.layout == "row_strided"
+    block = empty(tuple(tensor.shape), dtype, "contiguous", device.name) if gaps else tensor
+    with device.write_limit(point.threads) as memset, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns about far bounds at every call
         rivals: dict[str, Run] = {
             "fastinit": lambda: fill.call(fastinit, tensor),
             "memset": lambda: memset(block),
-            "fill_": lambda: block.fill_(1.0),
+            **device.rivals(fill, tensor, block),
         }
         if torch_refusal is None:
-            small = tensor if torch_log2 == point.log2 else empty(shape_of(torch_log2, dims), dtype, point.layout)
-            rivals["torch"] = lambda: fill.call(torch.nn.init, small)
-        numpy = numpy_run(fill, tensor)
-        if numpy is not None:
-            rivals["numpy"] = numpy
-        timings = interleave(rivals, samples=samples, sample_s=sample_s, budget_s=1.0)
+            whole = torch_log2 == point.log2
+            part = tensor if whole else empty(shape_of(torch_log2, dims), dtype, point.layout, device.name)
+            rivals["torch"] = lambda: fill.call(torch.nn.init, part)
+        timings = interleave(rivals, samples=samples, sample_s=sample_s, budget_s=budget_s, clock=device.clock)
     return Cell(point, tuple(tensor.shape), timings, torch_log2, torch_refusal)
 
 
-def refusal(init: ModuleType, point: Point) -> str | None:
+def refusal(init: ModuleType, point: Point, device: Device = CPU) -> str | None:
     """The error with which ``init`` refuses this op, dtype and layout, or None: tried on sixteen elements."""
     fill = FILLS[point.op]
-    tensor = empty(shape_of(4, dims_for(fill, point.layout) or 2), DTYPES[point.dtype], point.layout)
+    shape = shape_of(4, dims_for(fill, point.layout) or 2)
+    tensor = empty(shape, DTYPES[point.dtype], point.layout, device.name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -131,8 +140,8 @@ def refusal(init: ModuleType, point: Point) -> str | None:
     return None
 
 
-def _too_large(point: Point) -> str | None:
-    available = available_bytes()
-    if available is None or point.bytes_needed < available // 2:
+def _too_large(point: Point, device: Device) -> str | None:
+    room = device.room()
+    if room is None or point.bytes_needed < room:
         return None
-    return f"needs {point.bytes_needed / 2**30:.0f} GiB"
+    return f"2^{point.log2} elements need {point.bytes_needed / 2**30:.3g} GiB"

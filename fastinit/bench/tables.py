@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from .fills import DTYPES
 from .floors import Verdict
 from .isa import Record
-from .machine import Facts
-from .report import figure, show
+from .report import MISSED, Sheet, figure
 from .sweep import Cell
 
 _SWEEP_NOTES = (
@@ -32,9 +31,9 @@ _COLUMNS = [
 ]
 
 
-def show_cells(title: str, machine: Facts, cells: Sequence[Cell]) -> None:
+def cells_sheet(cells: Sequence[Cell]) -> Sheet:
     """The grid, one line a cell."""
-    show(title, machine, _COLUMNS, [_cell_row(cell) for cell in cells], _SWEEP_NOTES)
+    return Sheet("Sweep", _COLUMNS, [_cell_row(cell) for cell in cells], _SWEEP_NOTES)
 
 
 def _cell_row(cell: Cell) -> tuple[str, ...]:
@@ -56,23 +55,22 @@ def _cell_row(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def show_verdicts(title: str, machine: Facts, verdicts: Sequence[Verdict]) -> None:
+def verdicts_sheet(verdicts: Sequence[Verdict]) -> Sheet:
     """The promises, one line each."""
-    columns = ("promise", "threads", "figure", "bound", "met")
-    show(title, machine, columns, [_verdict_row(verdict) for verdict in verdicts])
+    return Sheet("Floors", ("promise", "threads", "figure", "bound", "met"), [_verdict_row(v) for v in verdicts])
 
 
 def _verdict_row(verdict: Verdict) -> tuple[str, ...]:
     bound = "-" if verdict.bound is None else f"{verdict.sense} {figure(verdict.bound)} {verdict.unit}"
-    met = {True: "yes", False: "[bold red]NO[/]", None: "-"}[verdict.met]
+    met = {True: "yes", False: MISSED, None: "-"}[verdict.met]
     return verdict.promise, str(verdict.threads), f"{figure(verdict.value)} {verdict.unit}", bound, met
 
 
-def show_sets(title: str, machine: Facts, records: Mapping[str, Sequence[Record]]) -> None:
+def sets_sheet(records: Mapping[str, Sequence[Record]]) -> Sheet:
     """The sweeps under each instruction set, one line a cell; the machine's own choice stands in the head."""
     columns = ("instruction set", "op", "threads", "elements", "G/s", "of limit", "x torch")
     rows = [(name, *_set_row(cell)) for name, cells in records.items() for cell in cells]
-    show(title, machine, columns, rows, _SWEEP_NOTES)
+    return Sheet("Instruction sets", columns, rows, _SWEEP_NOTES)
 
 
 def _set_row(cell: Record) -> tuple[str, ...]:

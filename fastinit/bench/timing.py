@@ -1,7 +1,7 @@
 """The one stopwatch.  Rivals are timed in turn, never one after the other, and medians are compared.
 
 A machine's speed drifts (clock, neighbours, temperature), so two figures are comparable only when their samples
-are interleaved.  Everything in this package that measures a duration does it here.
+are interleaved.  Everything in this package that measures a duration does it here, by the clock of its device.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 Run = Callable[[], object]
 
@@ -39,21 +39,54 @@ class Timing:
         return cls(statistics.median(samples), min(samples), max(samples), len(samples), calls)
 
 
+class Clock(Protocol):
+    """How a device is brought to the same state before every sample, and how its time is read."""
+
+    def settle(self) -> None:
+        """Comes before every sample."""
+
+    def elapsed(self, run: Run, calls: int) -> float:
+        """Seconds that so many calls take, one after the other."""
+
+
+class HostClock:
+    """The time of the processor that makes the calls, for what is done when a call returns."""
+
+    def settle(self) -> None:
+        """Waits until the threads of the call before have gone to sleep."""
+        time.sleep(SETTLE_S)
+
+    def elapsed(self, run: Run, calls: int) -> float:
+        """Seconds that so many calls take, one after the other."""
+        start = time.perf_counter()
+        for _ in range(calls):
+            run()
+        return time.perf_counter() - start
+
+
+HOST: Final = HostClock()
+
+
 def once(run: Run) -> float:
     """Seconds that one call takes."""
-    return _batch(run, 1)
+    return HOST.elapsed(run, 1)
 
 
 def interleave(
-    rivals: Mapping[str, Run], *, samples: int = 7, sample_s: float = 0.01, budget_s: float = 4.0
+    rivals: Mapping[str, Run],
+    *,
+    samples: int = 7,
+    sample_s: float = 0.01,
+    budget_s: float = 4.0,
+    clock: Clock = HOST,
 ) -> dict[str, Timing]:
     """Times the rivals in turn, ``samples`` rounds, and returns one :class:`Timing` for each.
 
-    A sample lasts at least ``sample_s`` seconds: quick calls are repeated within it.  A rival that has used
-    ``budget_s`` seconds sits out the remaining rounds once it has three samples.  Every other round runs
+    A sample lasts at least ``sample_s`` seconds: quick calls are repeated within it (0: a sample is one call).  A rival
+    that has used ``budget_s`` seconds sits out the remaining rounds once it has three samples.  Every other round runs
     backwards, so that no rival always follows the same one.
     """
-    calls = {name: _calibrate(run, sample_s) for name, run in rivals.items()}
+    calls = {name: _calibrate(run, sample_s, clock) for name, run in rivals.items()}
     seconds: dict[str, list[float]] = {name: [] for name in rivals}
     order = list(rivals)
     collecting = gc.isenabled()
@@ -64,7 +97,7 @@ def interleave(
                 taken = seconds[name]
                 if len(taken) >= MIN_SAMPLES and sum(taken) * calls[name] > budget_s:
                     continue
-                taken.append(_sample(rivals[name], calls[name]))
+                taken.append(_sample(rivals[name], calls[name], clock))
             order.reverse()
     finally:
         if collecting:
@@ -72,32 +105,24 @@ def interleave(
     return {name: Timing.of(seconds[name], calls[name]) for name in rivals}
 
 
-def _sample(run: Run, calls: int) -> float:
-    time.sleep(SETTLE_S)
+def _sample(run: Run, calls: int, clock: Clock) -> float:
+    clock.settle()
     if calls > 1:
         run()  # wakes the threads and warms the caches, which a call of many milliseconds does for itself
-    return _batch(run, calls) / calls
+    return clock.elapsed(run, calls) / calls
 
 
-def _batch(run: Run, calls: int) -> float:
-    """Seconds that so many calls take."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        run()
-    return time.perf_counter() - start
-
-
-def _calibrate(run: Run, sample_s: float) -> int:
+def _calibrate(run: Run, sample_s: float, clock: Clock) -> int:
     """Calls that fill ``sample_s`` seconds; also the warm-up, so the first samples are not the first calls.
 
     Each estimate is the fastest of three: one interrupted call must not pass for a slow one, for a sample of a few
     calls would then be compared with samples of thousands.
     """
-    calls, seconds = 1, once(run)
+    calls, seconds = 1, clock.elapsed(run, 1)
     while True:
         if seconds < RETRY_S:
-            seconds = min(seconds, _batch(run, calls), _batch(run, calls))
+            seconds = min(seconds, clock.elapsed(run, calls), clock.elapsed(run, calls))
         if seconds >= sample_s / 2 or calls >= MAX_CALLS:
             return max(1, min(MAX_CALLS, round(calls * sample_s / max(seconds, 1e-9))))
         calls = min(MAX_CALLS, calls * max(2, min(16, int(sample_s / max(seconds, 1e-9)))))
-        seconds = _batch(run, calls)
+        seconds = clock.elapsed(run, calls)
