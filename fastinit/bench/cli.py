@@ -1,11 +1,17 @@
-"""Times fastinit beside torch.nn.init, NumPy and memset; without a suite, runs all three."""
+"""Times fastinit beside torch.nn.init, NumPy and memset; without a suite, runs all that this machine can."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
-from . import floors, grid, isa, machine, plots, report, sweep, tables
+import torch
+
+from fastinit.info import info
+
+from . import floors, gpu, gpu_plot, gpu_tables, grid, isa, machine, plots, report, sweep, tables
+from .cuda import Cuda
 from .fills import DTYPES, FILLS, LAYOUTS
 
 QUICK_OPS = ("uniform_", "normal_", "trunc_normal_ [-2, 2]", "kaiming_normal_")
@@ -16,17 +22,23 @@ SUITES = ("floors", "sweep", "isa")
 
 
 def main(argv: list[str]) -> int:
-    """Runs the suite that ``argv`` names, or all where it names none; returns 0, or 1 where a floor was missed."""
+    """Runs the suite that ``argv`` names, or all where it names none.
+
+    Returns the exit status: 0, 1 where a floor was missed, or 2 where the suite cannot run here.
+    """
     parser = _parser()
     given = parser.parse_args(argv)
-    runs = [given] if "run" in given else [parser.parse_args([suite]) for suite in SUITES]
-    return max([int(args.run(args)) for args in runs])
+    if "run" in given:
+        return int(given.run(given))
+    suites = SUITES if _no_gpu() else (*SUITES, "gpu")
+    return max([int(args.run(args)) for args in map(parser.parse_args, ([suite] for suite in suites))])
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m fastinit bench", description=__doc__)
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for JSON and PNG (%(default)s)")
+    out = argparse.ArgumentParser(add_help=False)
+    out.add_argument("--out", type=Path, default=Path("build/bench"), help="folder for JSON and PNG (%(default)s)")
+    common = argparse.ArgumentParser(add_help=False, parents=[out])
     common.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="thread counts (%(default)s)")
     suites = parser.add_subparsers(metavar="SUITE")
 
@@ -45,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     suite = suites.add_parser("isa", parents=[common], help="the main ops under each instruction set")
     suite.add_argument("--sizes", type=int, nargs="+", default=[16, 24], help="log2 of the elements (%(default)s)")
     suite.set_defaults(run=_isa)
+
+    suite = suites.add_parser("gpu", parents=[out], help="the CUDA backend on the current card (about 4 minutes)")
+    suite.add_argument("--quick", action="store_true", help="four ops, two dtypes, four sizes: under a minute")
+    suite.add_argument("--ops", nargs="+", choices=list(FILLS), default=list(gpu.OPS), metavar="OP")
+    suite.add_argument("--dtypes", nargs="+", choices=list(DTYPES), default=list(DTYPES))
+    suite.add_argument("--sizes", type=int, nargs="+", default=list(gpu.SIZES), help="log2 of the elements")
+    suite.set_defaults(run=_gpu)
     return parser
 
 
@@ -82,3 +101,35 @@ def _isa(args: argparse.Namespace) -> int:
     report.save_json(args.out / "isa.json", "isa", facts, {"sets": records})
     plots.plot_isa(args.out / "isa.png", facts, isa.one_thread_rates(records, max(args.sizes)))
     return 0
+
+
+def _gpu(args: argparse.Namespace) -> int:
+    missing = _no_gpu()
+    if missing:
+        print(f"bench gpu: {missing}", file=sys.stderr)
+        return 2
+    facts = machine.describe() | machine.describe_gpu()
+    wanted = (gpu.QUICK_OPS, gpu.QUICK_DTYPES, gpu.QUICK_SIZES) if args.quick else (args.ops, args.dtypes, args.sizes)
+    ops, dtypes, sizes = wanted
+    results = gpu.measure(Cuda(), torch.cuda.get_device_capability(), ops=ops, dtypes=dtypes, sizes=sizes)
+    return save_gpu(args.out, facts, results)
+
+
+def _no_gpu() -> str | None:
+    """Why the GPU suite cannot run here, or None."""
+    if not torch.cuda.is_available():
+        return "torch sees no CUDA device"
+    if info()["cuda"] is None:
+        return "this fastinit was built without its CUDA backend (python -m fastinit info)"
+    return None
+
+
+def save_gpu(out: Path, facts: machine.Facts, results: gpu.Results) -> int:
+    """Prints the results and leaves them as JSON, Markdown and a picture; returns 1 where a floor was missed."""
+    sheets = gpu_tables.sheets(results)
+    for sheet in sheets:
+        report.show(facts, sheet)
+    report.save_json(out / "gpu.json", "gpu", facts, results.record())
+    report.save_markdown(out / "gpu.md", "fastinit on a GPU", facts, sheets)
+    gpu_plot.plot_gpu(out / "gpu.png", facts, results)
+    return 1 if any(verdict.met is False for verdict in results.verdicts) else 0

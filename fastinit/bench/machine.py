@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,55 @@ def describe() -> Facts:
     }
 
 
+def describe_gpu() -> Facts:
+    """The same of the current CUDA device, with its driver and its clocks as found where ``nvidia-smi`` tells them."""
+    device = torch.cuda.get_device_properties(torch.cuda.current_device())
+    return {
+        "gpu": device.name,
+        "compute_capability": f"{device.major}.{device.minor}",
+        "multiprocessors": device.multi_processor_count,
+        "gpu_memory_gib": round(device.total_memory / 2**30, 1),
+        "l2_cache_mib": round(device.L2_cache_size / 2**20, 1),
+        "cuda": torch.version.cuda,
+        "cuda_backend": info()["cuda"],
+        **_nvidia_smi(str(device.uuid)),
+    }
+
+
+# Fields of nvidia-smi's query, and what they are called here.
+_SMI = {
+    "driver_version": "driver",
+    "clocks.sm": "sm_clock_mhz",
+    "clocks.max.sm": "sm_clock_max_mhz",
+    "clocks.mem": "memory_clock_mhz",
+    "power.limit": "power_limit_w",
+    "temperature.gpu": "temperature_c",
+}
+
+
+def _nvidia_smi(uuid: str) -> Facts:
+    command = ["nvidia-smi", f"--id=GPU-{uuid}", f"--query-gpu={','.join(_SMI)}", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return smi_facts(done.stdout)
+
+
+def smi_facts(line: str) -> Facts:
+    """What a line of nvidia-smi's query says; a field that it does not know is left out.
+
+    >>> smi_facts("580.65, 345, 1980, 3201, 700.00, [N/A]")["driver"]
+    '580.65'
+    """
+    fields = zip(_SMI.values(), (field.strip() for field in line.split(",")), strict=False)
+    return {name: field for name, field in fields if field and not field.startswith("[")}
+
+
 def headline(facts: Facts) -> str:
     """One line of the above for the head of a table or a picture."""
+    if "gpu" in facts:
+        return f"{facts['gpu']}, {facts['multiprocessors']} SMs, CUDA {facts['cuda']}, torch {facts['torch']}"
     return f"{facts['cpu']}, {facts['cores']} cores, {facts['isa']}, torch {facts['torch']}"
 
 
