@@ -14,64 +14,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 import fastinit
 from fastinit import _C, Key, shard
-from fastinit.dispatch import Source
+from laws import DTYPES, EVERY_LAW_AND_DTYPE, GRID, LAWS, NORMAL, UNIFORM, Law, fill, fresh, same, sliced
+from layouts import LARGE, Layout, assert_nothing_else_is_written
+from strategies import layouts
 
 INSTRUCTION_SETS = _C.facts()["isa_supported"]
 THREADS = (1, 2, 3, 5)
-DTYPES = [
-    *(torch.float32, torch.float64, torch.float16, torch.bfloat16),
-    *(torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz),
-    *(torch.complex64, torch.complex128),
-]
-Law = tuple[Any, ...]
-"""The name of an initializer, and its parameters."""
-
-UNIFORM, NORMAL = ("uniform_", -0.1, 0.3), ("normal_", 0.1, 1.0)
-TRUNCATED = [("trunc_normal_", 0.0, 1.0, *bounds) for bounds in ((1.0, 1.1), (-2.0, 1.5), (2.0, math.inf), (-3.0, 4.0))]
-LAWS: list[Law] = [UNIFORM, NORMAL, *TRUNCATED]  # each form of docs/stream.md once
-GRID = [(law, dtype) for law in LAWS for dtype in DTYPES if not (dtype.is_complex and law in TRUNCATED)]
-EVERY_LAW_AND_DTYPE = pytest.mark.parametrize(("law", "dtype"), GRID, ids=str)
-
-
-ORDINARY = Key(1)
-
-
-def fill(law: Law, target: Any, source: Source = ORDINARY) -> Any:
-    """Fill a tensor, or a shard, by a law."""
-    name, *parameters = law
-    return getattr(fastinit, name)(target, *parameters, generator=source)
-
-
-def fresh(law: Law, dtype: torch.dtype, *shape: int, key: Key = ORDINARY) -> Tensor:
-    """What a fill of an ordinary contiguous tensor gives."""
-    result: Tensor = fill(law, torch.empty(shape, dtype=dtype), key)
-    return result
-
-
-def sliced(law: Law, dtype: torch.dtype, begin: int, end: int, key: Key = ORDINARY) -> Tensor:
-    """Elements [begin, end) of a tensor in one dimension, alone."""
-    part = torch.empty(end - begin, dtype=dtype)
-    fill(law, shard(part, (end,), (begin,)), key)
-    return part
-
-
-def raw(tensor: Tensor) -> Tensor:
-    """The bytes, in logical order."""
-    return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor).flatten().view(torch.uint8)
-
-
-def same(x: Tensor, y: Tensor) -> bool:
-    return x.shape == y.shape and x.dtype == y.dtype and torch.equal(raw(x), raw(y))
 
 
 @contextmanager
@@ -163,48 +119,6 @@ def test_python_threads_that_share_a_generator_get_different_keys() -> None:
 # Layouts
 
 
-class Layout(NamedTuple):
-    """Where the elements of a tensor lie in its buffer, in elements."""
-
-    shape: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
-
-    @staticmethod
-    def of(tensor: Tensor) -> Layout:
-        """That of a tensor."""
-        return Layout(tuple(tensor.shape), tensor.stride(), int(tensor.storage_offset()))
-
-    def view(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """A tensor laid out so, and its buffer, every byte of it set, with some to spare at the end."""
-        reach = sum(max(size - 1, 0) * stride for size, stride in zip(self.shape, self.stride, strict=True))
-        buffer = torch.full(((self.offset + reach + 65) * dtype.itemsize,), 0xA5, dtype=torch.uint8)
-        return buffer.view(dtype).as_strided(*self), buffer
-
-
-LARGE = {  # enough for tiles of each kind, and for rows that are written directly
-    "transposed": torch.empty(600, 70).t(),
-    "every other column": torch.empty(70, 1300)[:, ::2],
-    "every other row": torch.empty(1300, 70)[::2],
-    "a corner": torch.empty(301, 517)[5:, 3:],
-    "narrow rows": torch.empty(1000, 41)[:, :7],
-    "channels last": torch.empty(20, 30, 9, 11).to(memory_format=torch.channels_last),
-    "channels last 3d": torch.empty(5, 30, 7, 9, 11).to(memory_format=torch.channels_last_3d),
-    "permuted": torch.empty(40, 50, 30).permute(2, 0, 1),
-    "leading dimensions exchanged": torch.empty(40, 50, 30).permute(1, 0, 2),
-    "every third": torch.empty(60_000)[7::3],
-    "off by one": torch.empty(60_001)[1:],
-    "one dimension in eight": torch.empty(20_000).view(1, 1, 1, 20_000, 1, 1, 1, 1),
-}
-
-
-def assert_nothing_else_is_written(view: Tensor, buffer: Tensor) -> None:
-    """Sets the view back to what it was: then the whole buffer must be."""
-    if view.numel():
-        view.copy_(torch.full((view.element_size(),), 0xA5, dtype=torch.uint8).view(view.dtype)[0])
-    assert torch.equal(buffer, torch.full_like(buffer, 0xA5))
-
-
 @pytest.mark.parametrize("layout", [Layout.of(tensor) for tensor in LARGE.values()], ids=LARGE)
 @EVERY_LAW_AND_DTYPE
 def test_layouts_change_nothing(layout: Layout, law: Law, dtype: torch.dtype) -> None:
@@ -224,22 +138,6 @@ def test_columns_that_no_cache_holds_are_filled_alike(isa: str, dtype: torch.dty
         with instruction_set(isa):
             assert same(fill(NORMAL, view), expected), (stride, offset)
         assert_nothing_else_is_written(view, buffer)
-
-
-@st.composite
-def layouts(draw: st.DrawFn, dimensions: int | None = None) -> Layout:
-    """One in which no two elements share memory: any order, gaps, and start."""
-    n = draw(st.integers(0, 5)) if dimensions is None else dimensions
-    shape = [draw(st.integers(0, (400, 400, 60, 15, 7, 5)[n])) for _ in range(n)]
-    stride = [0] * n
-    free = draw(st.integers(1, 3))
-    for axis in draw(st.permutations(range(n))):
-        if shape[axis] == 1:
-            stride[axis] = draw(st.integers(0, 1000))  # leads nowhere
-        else:
-            stride[axis] = free
-            free = free * max(shape[axis], 1) + draw(st.integers(0, 3))
-    return Layout(tuple(shape), tuple(stride), draw(st.integers(0, 17)))
 
 
 @given(
