@@ -95,10 +95,16 @@ def loops(binary: Path, arch: str) -> list[Loop]:
         MissingToolError: there is no disassembler here.
         ValueError: the binary holds no code for that architecture.
     """
+    return [
+        loop for name, instructions in functions(binary, arch) for loop in filling_loops(demangle(name), instructions)
+    ]
+
+
+def functions(binary: Path, arch: str) -> Iterator[tuple[str, list[Instruction]]]:
+    """Every function of a binary, by its mangled name; arguments and errors as for `loops`."""
     if arch not in architectures(binary):
         raise ValueError(f"{binary.name} has code for {architectures(binary) or 'no GPU'}, not for {arch}")
-    functions = parse(_cuobjdump("-sass", "-arch", arch, str(binary)).splitlines())
-    return [loop for name, instructions in functions for loop in filling_loops(demangle(name), instructions)]
+    return parse(_cuobjdump("-sass", "-arch", arch, str(binary)).splitlines())
 
 
 def architectures(binary: Path) -> list[str]:
