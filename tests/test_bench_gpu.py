@@ -101,7 +101,6 @@ def test_torch_is_timed_on_fewer_elements_where_it_takes_long() -> None:
 @pytest.fixture(scope="module")
 def results() -> gpu.Results:
     """Everything, on the CPU."""
-    pytest.importorskip("fastinit.foreach")
     found = gpu.Results(
         verdicts=[
             *gpu_floors.rates(CPU, 1.0, size=2**14, samples=1),
@@ -236,8 +235,6 @@ def test_the_models_have_the_parameters_they_are_known_for() -> None:
 
 @pytest.mark.parametrize("init", [torch.nn.init, "at once"], ids=["loop", "at once"])
 def test_models_are_filled_by_their_rules(init: Any) -> None:
-    if init == "at once":
-        pytest.importorskip("fastinit.foreach")
     tensors = [tensor.fill_(math.nan) for tensor in TINY.allocate("cpu")]
     if init == "at once":
         initialise.at_once(TINY.parameters, tensors)()

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import fastinit
+from fastinit import foreach
 
 from .device import Device
 from .parameters import Model, Parameter
@@ -73,8 +74,6 @@ def measure(model: Model, device: Device, samples: int = 11) -> Initialised:
 
 def at_once(parameters: Sequence[Parameter], tensors: Sequence[Tensor]) -> Run:
     """The calls that fill them all: one for what is random and one for each constant there is."""
-    from fastinit import foreach
-
     pairs = list(zip(parameters, tensors, strict=True))
     random = [tensor for parameter, tensor in pairs if parameter.std is not None]
     stds = [parameter.std for parameter, _ in pairs if parameter.std is not None]
