@@ -17,7 +17,7 @@ from fastinit import Key
 from fastinit.bench.memory import available_bytes
 from fastinit.dispatch import Source
 from initializers import Initializer
-from laws import ORDINARY, Law, fill
+from laws import ORDINARY, Law, fill, same
 
 DEVICE: Final = torch.device(os.environ.get("FASTINIT_GPU_STAND_IN", "cuda"))
 
@@ -41,6 +41,16 @@ def both(initializer: Initializer, *shape: int, source: Source = ORDINARY) -> tu
     """An initializer on the device, and on the CPU."""
     ours: Tensor = initializer(poisoned(*shape), source)
     return ours, initializer(torch.empty(shape), source)
+
+
+def exact(initializer: Initializer) -> bool:
+    """Whether all its bits are the same on every device; products of matrices round as the device's library does."""
+    return bool(initializer.function.__module__ != "fastinit.orthogonal")
+
+
+def agree(initializer: Initializer, x: Tensor, y: Tensor) -> bool:
+    """Equal bits; where those are not promised, to within rounding."""
+    return same(x, y) if exact(initializer) else torch.allclose(x.cpu(), y.cpu(), rtol=0, atol=1e-5)
 
 
 def cuda_domain() -> int:
@@ -75,3 +85,8 @@ def identical(x: Tensor, y: Tensor) -> bool:
 def generator(seed: int) -> Any:
     """A generator of the device."""
     return torch.Generator(DEVICE).manual_seed(seed)
+
+
+def new_stream() -> torch.cuda.Stream:
+    """A stream of its own on the current device."""
+    return torch.cuda.Stream()  # type: ignore[no-untyped-call]
