@@ -59,7 +59,12 @@ py::dict facts() {
   d["isa"] = kernels().name;
   d["openmp_team"] = openmp_team();
   d["huge_pages"] = huge_pages_wanted();
+#if defined(FASTINIT_CUDA)
+  d["cuda"] = FASTINIT_CUDA;
+#else
   d["cuda"] = py::none();
+#endif
+  d["built"] = FASTINIT_BUILT;
   return d;
 }
 

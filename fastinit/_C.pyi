@@ -14,7 +14,8 @@ class Facts(TypedDict):
     isa: str
     openmp_team: int
     huge_pages: bool
-    cuda: str | None
+    cuda: str | None  # "13.0 for sm_80, sm_90, PTX 9.0"
+    built: str  # the line that the build printed: with which CUDA, or why without
 
 stream_version: int
 torch_version: str  # that of the headers the extension was built with

@@ -28,6 +28,7 @@ class Info(TypedDict):
     openmp_team: int
     huge_pages: bool
     cuda: str | None
+    built: str
 
 
 def info() -> Info:
@@ -39,7 +40,7 @@ def info() -> Info:
         A dictionary that :func:`json.dumps` takes. ``torch`` runs and ``torch_built`` is what the extension was
         compiled with; ``isa`` is the chosen one of ``isa_supported``; ``threads`` is ``torch.get_num_threads()``, which
         ``openmp_team`` equals in a sound build; ``huge_pages`` says whether large fills ask for them; ``cuda`` is the
-        toolkit of the CUDA backend, None where it was not built.
+        toolkit of the CUDA backend and what it was compiled for, None where it was not built; ``built`` says why.
 
     Example:
         >>> facts = info()
@@ -62,6 +63,7 @@ def info() -> Info:
         "openmp_team": facts["openmp_team"],
         "huge_pages": facts["huge_pages"],
         "cuda": facts["cuda"],
+        "built": facts["built"],
     }
 
 
@@ -83,6 +85,6 @@ def table(facts: Info) -> str:
         "chosen": facts["isa"],
         "OpenMP team": f"{facts['openmp_team']} of {facts['threads']} threads",
         "huge pages": "asked for" if facts["huge_pages"] else "not asked for",
-        "CUDA": facts["cuda"] or "no CUDA backend in this build",
+        "built": facts["built"],
     }
     return "\n".join(f"{name:<18}{value}" for name, value in rows.items())

@@ -42,7 +42,7 @@ def test_info_names_versions_instruction_sets_team_and_cuda(capsys: pytest.Captu
     printed = capsys.readouterr().out
     for fact in (fastinit.__version__, torch.__version__, f"version {fastinit.STREAM_VERSION}", _C.facts()["isa"]):
         assert fact in printed
-    for row in ("instruction sets", "OpenMP team", "huge pages", "CUDA"):
+    for row in ("instruction sets", "OpenMP team", "huge pages", f"built             {_C.facts()['built']}"):
         assert row in printed
 
 
@@ -166,6 +166,51 @@ def test_a_build_without_ninja_says_how(tmp_path: Path) -> None:
 def test_a_build_without_a_compiler_says_how() -> None:
     error = build_error(CXX="no-such-compiler")
     assert "the C++ compiler 'no-such-compiler' does not run; mend it with: apt-get install g++" in error
+
+
+def test_a_build_that_must_have_cuda_and_cannot_says_why_and_how() -> None:
+    # Whatever this machine has: nothing that is compiled here runs on a Kepler.
+    error = build_error(FORCE_CUDA="1", TORCH_CUDA_ARCH_LIST="3.5")
+    assert re.search(
+        r"cannot be built: FORCE_CUDA=1, and (torch|there is no architecture) .+; mend it with: \w+", error
+    )
+
+
+def test_a_variable_that_holds_what_it_cannot_is_refused() -> None:
+    assert "FORCE_CUDA is 1, 0 or not set, but not 'maybe'" in build_error(FORCE_CUDA="maybe")
+
+
+OLD_SETUPTOOLS = """
+import runpy, sys, setuptools
+from setuptools.config import pyprojecttoml
+def refuse(*_): raise SystemExit("project.license must be valid exactly by one definition")
+setuptools.__version__, pyprojecttoml.apply_configuration = "70.2.0", refuse
+sys.argv = ["setup.py", "--quiet", *sys.argv[1:]]
+runpy.run_path("setup.py", run_name="__main__")
+"""
+
+
+def test_an_old_setuptools_compiles_and_makes_no_package() -> None:
+    refused = last_line(python("-c", OLD_SETUPTOOLS, "egg_info"))
+    assert refused.endswith("setuptools 70.2.0 is too old; mend it with: python -m pip install 'setuptools>=77'")
+    # As far as the first question that compiling asks.
+    compiling = last_line(python("-c", OLD_SETUPTOOLS, "build_ext", "--inplace", env={"FORCE_CUDA": "maybe"}))
+    assert "FORCE_CUDA is 1, 0 or not set" in compiling
+
+
+def test_a_source_distribution_holds_what_a_build_needs(tmp_path: Path) -> None:
+    # Through the hooks that pip calls, for which no source folder is on the path.
+    make = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
+    name = python("-c", make, str(tmp_path)).stdout.split()[-1]
+    subprocess.run(["tar", "-xzf", name], cwd=tmp_path, check=True)
+    unpacked = tmp_path / name.removesuffix(".tar.gz")
+    tracked = {path.relative_to(ROOT) for folder in ("csrc", "tools") for path in (ROOT / folder).rglob("*.[chp]*")}
+    assert {path for path in tracked if path.suffix != ".pyc"} <= {p.relative_to(unpacked) for p in unpacked.rglob("*")}
+    describe = "from setuptools import build_meta; print(build_meta.prepare_metadata_for_build_wheel('..'))"
+    script = f"import sys; sys.path.remove(''); {describe}"
+    done = python("-c", script, cwd=unpacked)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(f"torch_fastinit-{fastinit.__version__}.dist-info\n")
 
 
 # What the build must do, and what it must not
