@@ -4,7 +4,11 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp')
+CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
+
+# What is compiled for GPUs here: two generations for the tests, and the GPU of this machine if it has one. A user's
+# `pip install` compiles for all that torch does, in three times the time.
+export TORCH_CUDA_ARCH_LIST ?= 8.0;9.0+PTX;native
 
 .DEFAULT_GOAL := help
 .PHONY: help run test build lint bench gpu clean
@@ -15,6 +19,7 @@ help:  ## this list
 run: $(VENV)/run.stamp build  ## the main job: initialise real models with torch.nn.init and with fastinit
 	$(PY) benchmarks/models.py
 
+test: export NVCC_APPEND_FLAGS ?= -Werror all-warnings
 test: lint  ## every check there is; pytest comes last
 	$(PY) -m pytest
 
@@ -29,8 +34,15 @@ lint: $(VENV)/test.stamp build  ## style and types
 bench: $(VENV)/run.stamp build  ## measure this machine
 	$(PY) -m fastinit bench
 
-gpu:  ## the CUDA backend's tests and benchmarks
-	@echo 'fastinit: the CUDA backend is not built yet' >&2; exit 2
+# Fetches nothing where the tests' and the benchmark's packages are there. The benchmark runs where a test fails too: the
+# machine may be a borrowed one.
+gpu: $(VENV)/torch.stamp  ## on a machine with a GPU: build, every test of the CUDA backend, and its benchmark
+	@$(PY) -c 'import torch; torch.cuda.is_available() or exit(f"make gpu: torch {torch.__version__} sees no CUDA device")'
+	@$(PY) -c 'import matplotlib, numpy, pytest, rich, tqdm, transformers' 2>/dev/null || $(MAKE) $(VENV)/test.stamp
+	FORCE_CUDA=1 $(PY) setup.py --quiet build_ext --inplace
+	gpu=$$($(PY) -c 'import re, torch; print(re.sub(r"\W+", "-", torch.cuda.get_device_name().lower()))'); failed=0; \
+	FASTINIT_REQUIRE_GPU=1 $(PY) -m pytest -m gpu tests/gpu || failed=1; \
+	$(PY) -m fastinit bench gpu --out "benchmarks/results/$$gpu" || failed=1; exit $$failed
 
 clean:  ## remove the environment and all that was built
 	rm -rf $(VENV) build dist *.egg-info fastinit/_C.*.so
@@ -40,12 +52,13 @@ $(VENV)/torch.stamp: tools/make_venv.py
 	$(PYTHON) tools/make_venv.py $(VENV)
 	@touch $@
 
-$(VENV)/build.stamp: setup.py pyproject.toml $(shell find csrc -name '*.h' -o -name '*.cpp') $(VENV)/torch.stamp
-	$(PY) -m pip install --quiet --no-build-isolation --no-deps --editable .
+$(VENV)/build.stamp: setup.py $(wildcard tools/cuda_*.py) $(shell find csrc -type f) $(VENV)/torch.stamp
+	$(PY) setup.py --quiet build_ext --inplace
 	@touch $@
 
 $(VENV)/run.stamp: EXTRAS := run,bench
 $(VENV)/test.stamp: EXTRAS := run,bench,test,dev
 $(VENV)/%.stamp: pyproject.toml | $(VENV)/build.stamp
+	$(PY) -m pip install --quiet 'setuptools>=77'
 	$(PY) -m pip install --quiet --no-build-isolation --editable '.[$(EXTRAS)]'
 	@touch $@

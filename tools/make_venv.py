@@ -2,21 +2,27 @@
 
     python3 tools/make_venv.py .venv
 
-A torch is several GB and the extension fits one torch only, so a second one is not installed beside the first.
+A torch is several GB and the extension fits one torch only, so a second one is not installed beside the first. Nothing
+is fetched where the active environment has torch, setuptools and ninja.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import os
+import platform
 import subprocess
 import sys
 import sysconfig
 import venv
 from pathlib import Path
 
+import cuda_toolkit
+
 SUPPORTED = ((2, 11), (2, 15))
-PINNED = "torch==2.13.0"
+PINNED = "torch==2.14.1"
+PINNED_CUDA = "13.0"  # on Linux on x86-64 it is a build with CUDA, on machines without a GPU too
 
 
 def active_torch() -> str | None:
@@ -41,12 +47,30 @@ def main(folder: Path) -> None:
     print(f"{folder}: with the active environment's torch {torch}" if torch else f"{folder}: installing {PINNED}")
     venv.create(folder, system_site_packages=torch is not None, with_pip=True, clear=True)
     python = folder / "bin" / "python"
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     if torch and sys.prefix != sys.base_prefix:
         # An environment made from within another sees the site-packages of the Python below both, not of the other.
-        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-        (site / "active_environment.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = ["--quiet"] if torch else [PINNED]
-    subprocess.run([python, "-m", "pip", "install", *install, "setuptools>=77", "ninja"], check=True)
+        (packages / "active_environment.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    install = missing(python) if torch else [PINNED, *nvcc(packages), "numpy", "setuptools", "ninja"]
+    if install:
+        subprocess.run([python, "-m", "pip", "install", *(["--quiet"] if torch else []), *install], check=True)
+
+
+def missing(python: Path) -> list[str]:
+    """What a build needs besides torch, and this Python lacks. Any setuptools can compile (see setup.py)."""
+    needed = ("setuptools", "ninja")
+    return [name for name in needed if subprocess.run([python, "-c", f"import {name}"], capture_output=True).returncode]
+
+
+def nvcc(packages: Path) -> list[str]:
+    """The compiler for the pinned torch's CUDA, where this machine has no toolkit, so that the tests build that too."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        return []
+    try:
+        cuda_toolkit.find(PINNED_CUDA, cuda_toolkit.candidates(os.environ, packages))
+    except cuda_toolkit.UnavailableError:
+        return ["cuda-toolkit[nvcc]"]  # of the release that torch asks for
+    return []
 
 
 if __name__ == "__main__":
