@@ -123,7 +123,7 @@ def choose(torch: Torch, cxx: Sequence[str], environment: Mapping[str, str]) -> 
     if forced(environment) is False:
         raise UnavailableError("FORCE_CUDA=0", "unset FORCE_CUDA")
     if torch.cuda is None:
-        mend = "python -m pip install --force-reinstall torch --index-url https://download.pytorch.org/whl/cu130"
+        mend = "installing a build of torch with CUDA (pytorch.org/get-started has the command)"
         raise UnavailableError(f"torch {torch.version} has none", mend)
     toolkit = find(torch.cuda, candidates(environment, torch.packages))
     known = toolkit.known()
