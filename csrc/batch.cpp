@@ -7,7 +7,7 @@
 namespace fastinit {
 
 Batch::Batch(at::TensorList tensors, at::IntArrayRef laws, at::ArrayRef<double> parameters, const PlacementList& places)
-    : tensors_(tensors), places_(places), sources_(tensors.size()) {
+    : tensors_(tensors), places_(places), sources_(tensors.size()), aside_(tensors.size()) {
   TORCH_CHECK_VALUE((laws.size() == 1 || laws.size() == size()) && parameters.size() == 4 * laws.size(),
                     "fill_many_ expects laws and four times as many parameters for 1 or ", size(),
                     " tensors, but got them for ", laws.size(), " and ", parameters.size());
@@ -51,13 +51,15 @@ void Batch::take(const std::vector<Key>& keys) {
   }
 }
 
-void Batch::describe(size_t i, Fill& f) const {
+void Batch::set_aside(const std::vector<size_t>& tensors) {
+  for (const size_t i : tensors) aside_[i] = true;
+}
+
+void Batch::describe_random(size_t i, Fill& f) const {
   const Source& s = sources_[i];
   fastinit::describe(f, tensors_[i], s.dtype, places_[i]);
   f.distribution = plans_[s.plan];
   f.key = s.key;
 }
-
-void Batch::describe(size_t i, PatternFill& f) const { f = repeated(tensors_[i], law(i).p[0]); }
 
 }  // namespace fastinit

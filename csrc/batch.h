@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <utility>
 #include <vector>
 
 #include "laws.h"
@@ -19,17 +20,32 @@ class Batch {
 
   size_t size() const { return tensors_.size(); }
   const at::Tensor& operator[](size_t i) const { return tensors_[i]; }
-  bool constant(size_t i) const { return law(i).kind == LawKind::Constant; }
 
   // The tensors that a key is drawn for, in order. Then their keys, one for each of these; then all can be described.
   const std::vector<size_t>& drawing() const { return drawing_; }
   void take(const std::vector<Key>& keys);
 
-  // Tensor i, which has elements; as its law is constant or not.
-  void describe(size_t i, Fill& f) const;
-  void describe(size_t i, PatternFill& f) const;
+  // Leaves these tensors to the caller.
+  void set_aside(const std::vector<size_t>& tensors);
+  // Whether tensor i is not set aside, and has elements.
+  bool included(size_t i) const { return !aside_[i] && tensors_[i].numel() != 0; }
+
+  // Calls f(const Fill&) or f(const PatternFill&) with tensor i, which has elements.
+  template <class F>
+  void describe(size_t i, F&& f) const {
+    if (constant(i)) {
+      const PatternFill fill = repeated(tensors_[i], law(i).p[0]);
+      f(fill);
+    } else {
+      Fill fill;
+      describe_random(i, fill);
+      f(std::as_const(fill));
+    }
+  }
 
  private:
+  bool constant(size_t i) const { return law(i).kind == LawKind::Constant; }
+  void describe_random(size_t i, Fill& f) const;
   const Law& law(size_t i) const { return laws_[laws_.size() == 1 ? 0 : i]; }
 
   at::TensorList tensors_;
@@ -43,6 +59,7 @@ class Batch {
     Key key;
   };
   std::vector<Source> sources_;
+  std::vector<bool> aside_;
   std::vector<Distribution> plans_;  // neighbours are often alike, and planning can take longer than filling
 };
 

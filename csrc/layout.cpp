@@ -3,11 +3,11 @@
 #include <ATen/Dispatch_v2.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace fastinit {
 
 void Placement::check(const at::Tensor& self) const {
+  TORCH_CHECK(self.dim() < kMaxDims, "fastinit fills at most ", kMaxDims - 1, " dimensions");
   TORCH_CHECK_VALUE(global_shape.has_value() == global_offset.has_value(),
                     "a slice needs both the global shape and the offset in it");
   if (!global_shape) return;
@@ -24,7 +24,6 @@ void Placement::check(const at::Tensor& self) const {
 }
 
 void describe(Fill& f, const at::Tensor& self, DType dtype, const Placement& placement) {
-  TORCH_CHECK(self.dim() < kMaxDims, "fastinit fills at most ", kMaxDims - 1, " dimensions");
   const int64_t parts = self.is_complex() ? 2 : 1;
   f.data = self.data_ptr();
   f.dtype = dtype;
@@ -126,19 +125,33 @@ std::vector<Places> centres(const at::Tensor& self, const Placement& placement, 
   return places;
 }
 
-bool apart(at::TensorList tensors) {
-  std::vector<std::pair<const char*, const char*>> ranges;
+std::vector<size_t> overlapping(at::TensorList tensors) {
+  struct Range {
+    const char *begin, *end;
+    size_t tensor;
+  };
+  std::vector<Range> ranges;
   ranges.reserve(tensors.size());
-  for (const at::Tensor& t : tensors) {
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const at::Tensor& t = tensors[i];
     if (t.numel() == 0) continue;
     int64_t last = 0;
     for (int64_t d = 0; d < t.dim(); ++d) last += (t.size(d) - 1) * t.stride(d);
     const char* const data = static_cast<const char*>(t.const_data_ptr());
-    ranges.emplace_back(data, data + (last + 1) * t.element_size());
+    ranges.push_back({data, data + (last + 1) * t.element_size(), i});
   }
-  std::sort(ranges.begin(), ranges.end());
-  return std::adjacent_find(ranges.begin(), ranges.end(),
-                            [](const auto& a, const auto& b) { return b.first < a.second; }) == ranges.end();
+  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.begin < b.begin; });
+  std::vector<size_t> touching;
+  for (size_t k = 0; k < ranges.size();) {  // a run of ranges that hang together
+    size_t next = k + 1;
+    for (const char* end = ranges[k].end; next < ranges.size() && ranges[next].begin < end; ++next) {
+      end = std::max(end, ranges[next].end);
+    }
+    for (size_t j = k; next > k + 1 && j < next; ++j) touching.push_back(ranges[j].tensor);
+    k = next;
+  }
+  std::sort(touching.begin(), touching.end());
+  return touching;
 }
 
 PlacementList::PlacementList(at::TensorList tensors, at::OptionalIntArrayRef shapes, at::OptionalIntArrayRef offsets)

@@ -16,7 +16,7 @@ struct Placement {
   at::OptionalIntArrayRef global_shape;
   at::OptionalIntArrayRef global_offset;
 
-  // Throws ValueError unless `self` fits.
+  // Throws ValueError unless `self` fits, RuntimeError if it has too many dimensions to describe.
   void check(const at::Tensor& self) const;
   at::IntArrayRef shape(const at::Tensor& self) const { return global_shape ? *global_shape : self.sizes(); }
   // Whether the global tensor has no elements.
@@ -27,7 +27,7 @@ struct Placement {
 };
 
 // Data, sizes and both kinds of strides; a complex tensor as its real view. Distribution and key are left to the
-// caller.
+// caller, and so is `placement.check`.
 void describe(Fill& f, const at::Tensor& self, DType dtype, const Placement& placement);
 
 // The same for a fill with one value; throws RuntimeError where the type cannot hold it.
@@ -45,8 +45,8 @@ std::vector<Places> diagonal(const at::Tensor& self, const Placement& placement)
 // Those of a convolution's weight that pass an input channel on: the kernel's centre at (output c of a group, input c).
 std::vector<Places> centres(const at::Tensor& self, const Placement& placement, int64_t groups);
 
-// Whether no two of the tensors reach into the same memory. (Interleaved ones count as reaching.)
-bool apart(at::TensorList tensors);
+// The tensors that reach into memory that another of them reaches into, in rising order. (Interleaved ones count.)
+std::vector<size_t> overlapping(at::TensorList tensors);
 
 // The placements of many tensors, their shapes and offsets one after the other.
 class PlacementList {

@@ -7,7 +7,9 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/fill.h>
 
+#include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "batch.h"
 #include "laws.h"
@@ -39,20 +41,27 @@ Captured draw_key(const Device& device, const at::Tensor& self, const Generator&
 
 // ---- random fills ---------------------------------------------------------------------------------------------------
 
-void fill_random(const Device& device, const at::Tensor& self, const Law& law, const Generator& generator,
-                 const Ints& given, const Placement& place) {
+struct Filled {
+  Key key;
+  Captured captured;
+};
+
+// Returns the key that was used, if anything was filled.
+std::optional<Filled> fill_random(const Device& device, const at::Tensor& self, const Law& law,
+                                  const Generator& generator, const Ints& given, const Placement& place) {
   const DType dtype = check_law(self, law);
   check_source(device, generator, given);
   place.check(self);
   at::assert_no_internal_overlap(self);
   // An empty slice of a tensor draws as the whole does, so that ranks stay in step; an empty tensor draws nothing.
-  if (place.empty(self)) return;
+  if (place.empty(self)) return std::nullopt;
   Fill f;
   const Captured captured = draw_key(device, self, generator, given, f.key);
-  if (self.numel() == 0) return;
+  if (self.numel() == 0) return std::nullopt;
   describe(f, self, dtype, place);
   f.distribution = plan_law(self, law, dtype);
   device.fill(self, f, captured);
+  return Filled{f.key, captured};
 }
 
 // ---- patterns of ones ------------------------------------------------------------------------------------------------
@@ -93,23 +102,13 @@ void sparse(const Device& device, const at::Tensor& self, double sparsity, doubl
             Ints global_shape, Ints global_offset) {
   TORCH_CHECK_VALUE(self.dim() == 2, "Only tensors with 2 dimensions are supported");
   TORCH_CHECK_VALUE(sparsity >= 0.0, "sparsity must not be negative, but found ", sparsity);
-  const Law law{LawKind::Normal, {0.0, std}};
-  const DType dtype = check_law(self, law);
-  check_source(device, generator, key);
   const Placement place{global_shape, global_offset};
-  place.check(self);
-  at::assert_no_internal_overlap(self);
-  if (place.empty(self)) return;
-  Fill f;
-  const Captured captured = draw_key(device, self, generator, key, f.key);
-  if (self.numel() == 0) return;
-  describe(f, self, dtype, place);
-  f.distribution = plan_law(self, law, dtype);
-  device.fill(self, f, captured);
+  const auto filled = fill_random(device, self, {LawKind::Normal, {0.0, std}}, generator, key, place);
+  if (!filled) return;
 
   const int64_t item = self.element_size();
   SparseFill s{};
-  s.key = f.key;
+  s.key = filled->key;
   s.global_rows = place.shape(self)[0];
   s.zeros = static_cast<int64_t>(std::ceil(std::min(sparsity, 1.0) * static_cast<double>(s.global_rows)));
   s.first_row = place.offset(0);
@@ -120,7 +119,7 @@ void sparse(const Device& device, const at::Tensor& self, double sparsity, doubl
   s.row_stride = self.stride(0) * item;
   s.column_stride = self.stride(1) * item;
   s.item_size = static_cast<int>(item);
-  if (s.zeros > 0) device.clear(self, s, captured);
+  if (s.zeros > 0) device.clear(self, s, filled->captured);
 }
 
 void constant(const Device& device, const at::Tensor& self, const at::Scalar& value) {
@@ -162,26 +161,36 @@ void fill_many(const Device& device, at::TensorList self, at::IntArrayRef laws, 
     captured = device.draw(self[0], generator, drawing.size(), drawn.data());
   }
   batch.take(drawn);
-  if (apart(self)) return device.fill_many(batch, captured);
 
-  // Where one lies over another the last one counts, as in separate calls.
-  for (size_t i = 0; i < self.size(); ++i) {
-    if (self[i].numel() == 0) continue;
-    if (batch.constant(i)) {
-      PatternFill f;
-      batch.describe(i, f);
-      device.fill(self[i], f);
-    } else {
-      Fill f;
-      batch.describe(i, f);
-      device.fill(self[i], f, captured);
-    }
+  // Where one lies over another the last one counts, as in separate calls: those are filled in order.
+  const std::vector<size_t> touching = overlapping(self);
+  batch.set_aside(touching);
+  device.fill_many(batch, captured);
+  for (const size_t i : touching) {
+    batch.describe(i, [&](const auto& f) {
+      if constexpr (std::is_same_v<decltype(f), const Fill&>) {
+        device.fill(self[i], f, captured);
+      } else {
+        device.fill(self[i], f);
+      }
+    });
   }
 }
 
 // ---- dispatch keys that need no mathematics -------------------------------------------------------------------------
 
 namespace {
+
+// The lists that a device without kernels of ours can fill.
+void constants_elsewhere(at::TensorList self, at::IntArrayRef laws, at::ArrayRef<double> parameters, Generator, Ints,
+                         std::optional<int64_t>, Ints, Ints) {
+  const bool constant =
+      std::all_of(laws.begin(), laws.end(), [](int64_t law) { return law == static_cast<int64_t>(LawKind::Constant); });
+  TORCH_CHECK_NOT_IMPLEMENTED(constant, "random fills of ", self[0].device().type(), " tensors are not implemented");
+  for (size_t i = 0; i < self.size(); ++i) {
+    at::fill_(const_cast<at::Tensor&>(self[i]), parameters[laws.size() == 1 ? 0 : 4 * i]);
+  }
+}
 
 // Meta tensors have no values: nothing is written, nothing is drawn.
 void do_nothing(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
@@ -247,6 +256,7 @@ TORCH_LIBRARY(fastinit, m) {
 TORCH_LIBRARY_IMPL(fastinit, CompositeExplicitAutograd, m) {
   m.impl("constant_",
          [](const at::Tensor& self, const at::Scalar& value) { at::fill_(const_cast<at::Tensor&>(self), value); });
+  m.impl("fill_many_", constants_elsewhere);
 }
 
 TORCH_LIBRARY_IMPL(fastinit, Meta, m) {

@@ -77,19 +77,8 @@ void run(const Work& w) {
   parallel(w.units(), kGrainUnits, [&](int64_t begin, int64_t end) { w.run(begin, end); });
 }
 
-// Calls f(work) with the work of one tensor of a batch.
-template <class F>
-void with_work(const Batch& batch, size_t i, F&& f) {
-  if (batch.constant(i)) {
-    PatternFill pattern;
-    batch.describe(i, pattern);
-    f(PatternWork(pattern));
-  } else {
-    Fill fill;
-    batch.describe(i, fill);
-    f(FillWork(fill));
-  }
-}
+FillWork work_of(const Fill& f) { return FillWork(f); }
+PatternWork work_of(const PatternFill& f) { return PatternWork(f); }
 
 class Cpu final : public Device {
  public:
@@ -103,9 +92,9 @@ class Cpu final : public Device {
     return {};
   }
 
-  void fill(const at::Tensor&, const Fill& f, const Captured&) const override { run(FillWork(f)); }
+  void fill(const at::Tensor&, const Fill& f, const Captured&) const override { run(work_of(f)); }
 
-  void fill(const at::Tensor&, const PatternFill& f) const override { run(PatternWork(f)); }
+  void fill(const at::Tensor&, const PatternFill& f) const override { run(work_of(f)); }
 
   void clear(const at::Tensor&, const SparseFill& f, const Captured&) const override {
     parallel(f.columns, std::max<int64_t>(1, kUnit / f.global_rows),
@@ -117,8 +106,9 @@ class Cpu final : public Device {
     std::vector<int64_t> ends(batch.size());  // the units of a tensor and of those before it
     int64_t units = 0;
     for (size_t i = 0; i < batch.size(); ++i) {
-      if (batch[i].numel() != 0) {
-        with_work(batch, i, [&](const auto& work) {
+      if (batch.included(i)) {
+        batch.describe(i, [&](const auto& f) {
+          const auto work = work_of(f);
           work.advise();
           units += work.units();
         });
@@ -131,7 +121,7 @@ class Cpu final : public Device {
       while (begin < end) {
         const int64_t first = i == 0 ? 0 : ends[i - 1];
         const int64_t stop = std::min(end, ends[i]);
-        if (begin < stop) with_work(batch, i, [&](const auto& work) { work.run(begin - first, stop - first); });
+        if (begin < stop) batch.describe(i, [&](const auto& f) { work_of(f).run(begin - first, stop - first); });
         begin = stop;
         ++i;
       }

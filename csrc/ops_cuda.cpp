@@ -1,10 +1,12 @@
 // CUDA's part of the operators, the only file that knows both torch and CUDA: the device and stream in force, keys from
 // torch's CUDA generator, and the launchers of cuda/.
 #include <ATen/cuda/CUDAGeneratorImpl.h>
+#include <c10/cuda/CUDAGraphsC10Utils.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
 #include <mutex>
+#include <type_traits>
 #include <vector>
 
 #include "cuda/fill.h"
@@ -32,6 +34,11 @@ class Cuda final : public Device {
     const c10::cuda::CUDAGuard guard(on.device());
     auto* g = at::get_generator_or_default<at::CUDAGeneratorImpl>(
         generator, at::cuda::detail::getDefaultCUDAGenerator(on.device().index()));
+    // The kernel would read the generator's state where it lies.
+    TORCH_CHECK(g->device() == on.device() ||
+                    c10::cuda::currentStreamCaptureStatusMayInitCtx() == c10::cuda::CaptureStatus::None,
+                "while a CUDA graph is captured the generator must be on the tensor's device ", on.device(),
+                ", but is on ", g->device());
     at::PhiloxCudaState state;
     {
       const std::lock_guard<std::mutex> lock(g->mutex_);
@@ -66,16 +73,16 @@ class Cuda final : public Device {
     std::vector<cuda::FlatFill> fills;
     std::vector<cuda::FlatPattern> patterns;
     for (size_t i = 0; i < batch.size(); ++i) {
-      if (batch[i].numel() == 0) continue;
-      if (batch.constant(i)) {
-        PatternFill f;
-        batch.describe(i, f);
-        f.flat() ? (void)patterns.emplace_back(f) : cuda::fill(f, stream());
-      } else {
-        Fill f;
-        batch.describe(i, f);
-        f.flat() ? (void)fills.emplace_back(f) : cuda::fill(f, captured, stream());
-      }
+      if (!batch.included(i)) continue;
+      batch.describe(i, [&](const auto& f) {
+        if constexpr (std::is_same_v<decltype(f), const Fill&>) {
+          if (!f.flat()) return cuda::fill(f, captured, stream());
+          fills.emplace_back(f);
+        } else {
+          if (!f.flat()) return cuda::fill(f, stream());
+          patterns.emplace_back(f);
+        }
+      });
     }
     cuda::fill_many(fills, patterns, captured, stream());
   }

@@ -82,9 +82,12 @@ def write(op: Op, target: Target, *parameters: Any) -> Target:
 
 def write_everywhere(value: Any, target: Target) -> Target:
     """Fill ``target`` with one value, which needs no index: a shard is its local part."""
-    value = as_number(value)
     tensor = target if isinstance(target, Tensor) else local_tensor(target)
-    CONSTANT.run(tensor, value)
+    if isinstance(value, Tensor) and value.ndim == 0 and value.device.type not in ("cpu", "meta"):
+        with torch.no_grad():
+            tensor.fill_(value)  # on a GPU, reading the number would wait for it
+    else:
+        CONSTANT.run(tensor, as_number(value))
     return target
 
 

@@ -8,8 +8,8 @@ What holds for every function here:
 * ``generator`` may be None or a `torch.Generator`: each tensor draws from it as in a call of its own, in order, so the
   values and the generator's state are those of the loop. With a `fastinit.Key`, tensor i is filled with
   ``key.fold_in(i)``; a sequence of keys holds one for each tensor.
-* The parameters are judged before anything is written or drawn, but for tensors on several devices, which are filled
-  device by device.
+* All is judged before anything is written or drawn, but for tensors on several devices: neighbours on one are filled
+  together, and those before the refused ones have been.
 
 On a GPU some hundred tensors go into each launch; on the CPU all of them share one parallel region. For a model's worth
 of small parameters the loop of calls costs more than the filling.
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from torch.overrides import handle_torch_function, has_torch_function
 
-from fastinit.dispatch import CONSTANT, NORMAL, TRUNC_NORMAL, UNIFORM, Op, as_number, shape_of, write_everywhere
+from fastinit.dispatch import CONSTANT, NORMAL, TRUNC_NORMAL, UNIFORM, Op, shape_of, write_everywhere
 from fastinit.fans import Axes
 from fastinit.many import Law, Sources, each, fill_many
 from fastinit.scaling import absolute_bounds, kaiming_std, scaled, variance_scaling_std, xavier_std
@@ -211,7 +211,8 @@ def constant_(tensors: Targets, val: Each) -> Targets:
 
     Args:
         tensors: what to fill, of any types.
-        val: a number, or a tensor of 0 dimensions.
+        val: a number, or a tensor of 0 dimensions. What a float64 does not hold as it is (a tensor, a complex number, a
+            negative integer, one beyond 2**53) is written one tensor after the other, each as it is judged.
 
     Returns:
         ``tensors`` itself.
@@ -227,10 +228,10 @@ def constant_(tensors: Targets, val: Each) -> Targets:
     """
     if has_torch_function(tuple(tensors)):
         return _overridden(constant_, tensors, val=val)
-    values = [as_number(v) for v in each(val, len(tensors), "val")]
-    if all(isinstance(v, float) or (isinstance(v, int) and int(float(v)) == v) for v in values):
+    values = each(val, len(tensors), "val")
+    if all(isinstance(v, float) or (isinstance(v, int) and 0 <= v <= 2**53) for v in values):
         return _fill(tensors, CONSTANT, None, val=values)
-    for tensor, value in zip(tensors, values, strict=True):  # no float64: a great integer, or a complex number
+    for tensor, value in zip(tensors, values, strict=True):
         write_everywhere(value, tensor)
     return tensors
 

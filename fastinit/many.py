@@ -37,7 +37,8 @@ def fill_many(targets: Sequence[Tensor | Shard | SupportsDLPack], laws: Sequence
     Raises:
         ValueError: laws or keys that are neither one nor as many as the targets.
         TypeError: a source of another kind.
-        What the single fills raise; then nothing on that target's device has been filled, nor drawn.
+        What the single fills raise; then nothing has been filled, nor drawn, but where the targets lie on several
+            devices: neighbours on one are filled together, and those before the refused ones have been.
     """
     count = len(targets)
     if len(laws) not in (1, count):

@@ -192,6 +192,20 @@ def test_what_is_no_source_is_refused() -> None:
 # Constants
 
 
+@pytest.mark.parametrize("value", [-1, 2**53 + 1, -0.5, 10**400])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.uint64, torch.float32, torch.bfloat16], ids=str)
+def test_a_constant_is_taken_or_refused_as_for_one_tensor(dtype: torch.dtype, value: float) -> None:
+    ours, theirs = torch.zeros(3, dtype=dtype), torch.zeros(3, dtype=dtype)
+    try:
+        fastinit.constant_(theirs, value)
+    except (RuntimeError, OverflowError) as error:
+        with pytest.raises(type(error)):
+            foreach.constant_([ours], value)
+    else:
+        foreach.constant_([ours], value)
+    assert torch.equal(ours, theirs)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8, torch.int64, torch.bool, torch.complex64])
 def test_constants_of_every_type_and_layout(dtype: torch.dtype) -> None:
     tensors = weights(dtype)
@@ -268,6 +282,7 @@ REFUSED: dict[str, tuple[Callable[[list[Any], Any], object], type[Exception]]] =
         lambda t, g: foreach.constant_([*t, torch.zeros(2, dtype=torch.uint8)], 1e9),
         RuntimeError,
     ),
+    "64 dimensions": (lambda t, g: foreach.normal_([*t, torch.zeros([1] * 64)], generator=g), RuntimeError),
     "no tensor": (lambda t, g: foreach.normal_([*t, "x"], generator=g), TypeError),
 }
 

@@ -44,21 +44,27 @@ void launch_one(const FlatItem<G>& item, cudaStream_t stream) {
          OneParams<G>{item, item.key.offset + item.block, expand(item.key.seed), tiles, each});
 }
 
-template <class G>
-void launch_many(const std::vector<FlatItem<G>>& items, const Captured& captured, cudaStream_t stream) {
-  if (items.size() == 1 && captured.seed == nullptr) return launch_one(items[0], stream);
-  const auto p = std::make_unique<ManyParams<G>>();
+template <class G, int kMost>
+void launch_batches(const std::vector<FlatItem<G>>& items, const Captured& captured, cudaStream_t stream) {
+  const std::unique_ptr<ManyParams<G, kMost>> p(new ManyParams<G, kMost>);
   p->captured = captured;
   for (size_t at = 0; at < items.size(); at += static_cast<size_t>(p->items)) {
-    p->items = static_cast<int>(std::min<size_t>(items.size() - at, ManyParams<G>::kMost));
+    p->items = static_cast<int>(std::min<size_t>(items.size() - at, kMost));
     p->tiles = 0;
     for (int i = 0; i < p->items; ++i) {
       p->item[i] = items[at + static_cast<size_t>(i)];
       p->end[i] = p->tiles += p->item[i].tiles();
     }
     p->tiles_per_block = tiles_per_block(p->tiles);
-    launch(flat_many<G>, blocks_for(p->tiles, p->tiles_per_block), stream, *p);
+    launch(flat_many<G, kMost>, blocks_for(p->tiles, p->tiles_per_block), stream, *p);
   }
+}
+
+template <class G>
+void launch_many(const std::vector<FlatItem<G>>& items, const Captured& captured, cudaStream_t stream) {
+  if (items.size() == 1 && captured.seed == nullptr) return launch_one(items[0], stream);
+  if (items.size() <= kFew) return launch_batches<G, kFew>(items, captured, stream);
+  launch_batches<G, kFull<G>>(items, captured, stream);
 }
 
 // Calls f(Out{}) for the output that a type ends in.
@@ -90,7 +96,8 @@ template <class Union, class D>
 void fill_tiled(const Fill& f, D Union::* member, const Captured& captured, cudaStream_t stream) {
   using L = std::conditional_t<std::is_same_v<Union, Distribution::Wide>, ScalarF64, LaneF32>;
   const D& d = parameters_of(f.distribution, member);
-  launch_tiled(TiledValues<D, L>{captured, f.key, static_cast<char*>(f.data), f.origin, f.dtype, d, Panels(f)}, stream);
+  launch_tiled(TiledValues<D, L>{captured, f.key, static_cast<char*>(f.data), f.origin, f.dtype, d, Panels(f, false)},
+               stream);
 }
 
 // A flat fill as any other.

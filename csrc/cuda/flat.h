@@ -12,8 +12,6 @@
 
 namespace fastinit::cuda {
 
-FASTINIT_HD uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-
 // One fill, as the kernels see it: elements [first, last), counted from the start of group 0, in which `first` lies.
 template <class G>
 struct FlatItem {
@@ -56,6 +54,7 @@ FASTINIT_HD void whole_tile(const FlatItem<G>& f, const KeySchedule& keys, char*
 template <class G>
 FASTINIT_HD void careful_tile(const FlatItem<G>& f, const KeySchedule& keys, char* data, uint64_t counter,
                               int64_t element, uint32_t thread) {
+  const bool aligned = reinterpret_cast<uintptr_t>(data) % 16 == 0;
   FASTINIT_KEEP_LOOP
   for (int u = 0; u < G::kUnroll; ++u) {
     const uint32_t g = u * kThreads + thread;
@@ -64,7 +63,11 @@ FASTINIT_HD void careful_tile(const FlatItem<G>& f, const KeySchedule& keys, cha
     const int from = at < f.first ? static_cast<int>(f.first - at) : 0;
     const int to = f.last - at < G::kElements ? static_cast<int>(f.last - at) : G::kElements;
     const Packed bits = f.group.at(keys, AnyCounter{counter + uint64_t{g} * G::kBlocks});
-    store_items<G::kItem>(data + 16 * g, bits, from, to);
+    if (aligned && from == 0 && to == G::kElements) {
+      *reinterpret_cast<Packed*>(data + 16 * g) = bits;
+    } else {
+      store_items<G::kItem>(data + 16 * g, bits, from, to);
+    }
   }
 }
 
@@ -112,11 +115,15 @@ __global__ void __launch_bounds__(kThreads) flat_one(const OneParams<G> __grid_c
   tiles(p.item, p.keys, p.start, tile, least(tile + p.tiles_per_block, p.tiles), threadIdx.x);
 }
 
-// As many fills as the parameters of a launch hold: 32764 bytes (CUDA 12.1 and later).
+// Up to kMost fills. For many, as many as the parameters of a launch hold (CUDA 12.1 and later); for a few there is a
+// form of its own, since a launch copies all of its parameters, used or not, and a graph keeps them.
+constexpr int kFew = 8;
+constexpr int kParameterBytes = 32764;
 template <class G>
-struct ManyParams {
-  static constexpr int kMost = static_cast<int>((32764 - 64) / (sizeof(FlatItem<G>) + sizeof(uint32_t)));
+constexpr int kFull = static_cast<int>((kParameterBytes - 64) / (sizeof(FlatItem<G>) + sizeof(uint32_t)));
 
+template <class G, int kMost>
+struct ManyParams {
   Captured captured;
   uint32_t tiles, tiles_per_block;  // of all items
   int items;
@@ -126,13 +133,14 @@ struct ManyParams {
 
 constexpr int power_of_two_within(int n) { return n < 2 ? n : 2 * power_of_two_within(n / 2); }
 
-template <class G>
-__global__ void __launch_bounds__(kThreads) flat_many(const ManyParams<G> __grid_constant__ p) {
+template <class G, int kMost>
+__global__ void __launch_bounds__(kThreads) flat_many(const ManyParams<G, kMost> __grid_constant__ p) {
+  static_assert(sizeof(p) <= kParameterBytes);
   uint32_t tile = blockIdx.x * p.tiles_per_block;
   const uint32_t last = least(tile + p.tiles_per_block, p.tiles);
   int i = 0;  // the first item that ends beyond this tile
   FASTINIT_KEEP_LOOP
-  for (int bit = power_of_two_within(ManyParams<G>::kMost); bit > 0; bit >>= 1) {
+  for (int bit = power_of_two_within(kMost); bit > 0; bit >>= 1) {
     if (i + bit <= p.items && p.end[i + bit - 1] <= tile) i += bit;
   }
   for (; tile < last; ++i) {

@@ -5,7 +5,7 @@ namespace fastinit::cuda {
 namespace {
 
 // The element over and over, `phase` bytes into it first.
-Packed repeated(const unsigned char* item, int size, int64_t phase) {
+Packed over_and_over(const unsigned char* item, int size, int64_t phase) {
   unsigned char bytes[16];
   for (int64_t i = 0; i < 16; ++i) bytes[i] = item[(i + phase) % size];
   Packed p;
@@ -17,7 +17,7 @@ Packed repeated(const unsigned char* item, int size, int64_t phase) {
 FlatItem<Repeat> flat_item(const FlatPattern& f) {
   const int64_t before = static_cast<int64_t>(reinterpret_cast<uintptr_t>(f.data) % 16);
   const int64_t phase = (f.item_size - before % f.item_size) % f.item_size;
-  return {f.data - before, before, before + f.bytes, Key{}, 0, Repeat{repeated(f.item, f.item_size, phase)}};
+  return {f.data - before, before, before + f.bytes, Key{}, 0, Repeat{over_and_over(f.item, f.item_size, phase)}};
 }
 
 // A description that `Panels` can cut: the logical order is that of memory.
@@ -32,7 +32,7 @@ Panels panels_of(const PatternFill& f) {
     g.index_stride[d] = index;
     index *= f.size[d];
   }
-  return Panels(g);
+  return Panels(g, false);
 }
 
 }  // namespace
@@ -45,8 +45,8 @@ void repeat_flat(const std::vector<FlatPattern>& fills, cudaStream_t stream) {
 }
 
 void repeat_tiled(const PatternFill& f, cudaStream_t stream) {
-  const Packed item = repeated(f.item, f.item_size, 0);
-  launch_tiled(TiledRepeat{{}, {}, static_cast<char*>(f.data), item, f.item_size, panels_of(f)}, stream);
+  const Packed item = over_and_over(f.item, f.item_size, 0);
+  launch_tiled(TiledRepeat{static_cast<char*>(f.data), item, f.item_size, panels_of(f)}, stream);
 }
 
 }  // namespace fastinit::cuda

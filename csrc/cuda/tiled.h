@@ -14,7 +14,8 @@
 
 namespace fastinit::cuda {
 
-// n / d for n, d < 2^16, by one multiplication.
+// n / d for n, d < 2^16, by one multiplication. (A tile has no more items than elements, but for one more a row.)
+static_assert(Panels::kTileElements + Panels::kTileRows < 1 << 16);
 class Divisor {
  public:
   Divisor() = default;
@@ -48,6 +49,7 @@ struct TiledValues {
   D d;
   Panels panels;
 
+  FASTINIT_HD Key resolved() const { return resolve(key, captured); }
   FASTINIT_HD bool consecutive() const { return panels.col.index == 1; }
 
   // The blocks that so many consecutive elements can touch; elements that are not consecutive have one each.
@@ -119,12 +121,12 @@ struct TiledValues {
 
 // A repeated element.
 struct TiledRepeat {
-  Captured captured;
-  Key key;  // (neither is read)
   char* data;
   Packed item;
   int size;
   Panels panels;
+
+  FASTINIT_HD Key resolved() const { return {}; }  // it has none
 
   FASTINIT_HD uint32_t per_row(uint32_t columns) const { return columns; }
 
@@ -150,7 +152,7 @@ struct TiledRepeat {
 template <class P>
 __global__ void __launch_bounds__(kThreads) tiled(const P __grid_constant__ p) {
   __shared__ Work work;  // made by one thread, for its divisions take hundreds of instructions
-  const Key key = resolve(p.key, p.captured);
+  const Key key = p.resolved();
   const bool rows_vary = p.panels.row.memory < p.panels.col.memory;
   for (int64_t t = blockIdx.x; t < p.panels.tiles; t += gridDim.x) {
     __syncthreads();
@@ -172,6 +174,7 @@ __global__ void __launch_bounds__(kThreads) tiled(const P __grid_constant__ p) {
 
 template <class P>
 void launch_tiled(const P& p, cudaStream_t stream) {
+  static_assert(sizeof(P) <= 4096);
   launch(tiled<P>, std::min<int64_t>(p.panels.tiles, processors() * 64), stream, p);
 }
 

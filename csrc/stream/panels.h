@@ -31,13 +31,14 @@ struct Panels {
   static constexpr int64_t kDirectRun = 16384;
   static constexpr int64_t kLargeElements = int64_t{4} << 20;
 
-  explicit Panels(const Fill& f) {
+  // `runs`: whether long runs along a row may be tiles of their own, for workers that write them one element after another.
+  explicit Panels(const Fill& f, bool runs = true) {
     if (f.dims == 0) return;
     large = f.count >= kLargeElements;
     const int last = f.dims - 1;
     col = axis(f, last);
     int rows = -1;
-    direct = col.memory == 1 && col.index == 1 && col.size >= 256;
+    direct = runs && col.memory == 1 && col.index == 1 && col.size >= 256;
     if (direct) {
       tile_cols = std::min(col.size, kDirectRun);
     } else if (last > 0) {
@@ -87,7 +88,6 @@ struct Panels {
   }
 
  private:
-  static FASTINIT_HD int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
   static Axis axis(const Fill& f, int d) { return {f.size[d], f.memory_stride[d], f.index_stride[d]}; }
 };
 

@@ -14,5 +14,14 @@
 #define FASTINIT_KEEP_LOOP
 #endif
 
+namespace fastinit {
+
+template <class T>
+FASTINIT_HD T least(T a, T b) {
+  return a < b ? a : b;
+}
+
+}  // namespace fastinit
+
 // Only ever read as constant expressions (see horner in lane.h), so device code needs no copy of them.
 #define FASTINIT_CONSTANT static constexpr

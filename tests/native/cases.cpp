@@ -392,7 +392,8 @@ Buffer run_sparse(const Sparse& s, int64_t stride, int item_size, bool scalar) {
   const int64_t column = (s.count + 1) * stride;
   Buffer buffer(2 * column, item_size);
   char* const data = reinterpret_cast<char*>(buffer.data());
-  const SparseFill f = {kKey, s.rows, s.zeros, s.first, s.count, s.column, 2, data, stride, column, item_size};
+  const SparseFill f = {
+      engine_key(kKey, 0), s.rows, s.zeros, s.first, s.count, s.column, 2, data, stride, column, item_size};
   scalar ? scalar_sparse(f) : engine_sparse(f);
   return buffer;
 }

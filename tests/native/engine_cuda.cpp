@@ -49,7 +49,12 @@ void engine_pattern(const PatternFill& f) {
   cuda::fill(f, nullptr);
 }
 
-void engine_sparse(const SparseFill& s) { cuda::clear(s, {}, nullptr); }
+void engine_sparse(const SparseFill& s) {
+  if (mode != Mode::Captured) return cuda::clear(s, {}, nullptr);
+  SparseFill captured = s;
+  captured.key = {0, 0};
+  cuda::clear(captured, {&kSeed, &kOffset}, nullptr);
+}
 
 void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t* out) {
   const KeySchedule keys = expand(key.seed);
