@@ -5,16 +5,20 @@ from __future__ import annotations
 import ctypes
 import json
 import math
+import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from fastinit import _C
 from fastinit.bench import (
     calls,
     cli,
+    cuda,
     floors,
     gpu,
     gpu_floors,
@@ -32,8 +36,10 @@ from fastinit.bench.curand import LIBRARY, Curand
 from fastinit.bench.device import CPU, Cpu
 from fastinit.bench.fills import DTYPES, FILLS, LAYOUTS
 from fastinit.bench.floors import Verdict
+from fastinit.bench.grid import Point
 from fastinit.bench.parameters import GPT2, LLAMA, MODELS, SMALL, Model, Parameter
 from fastinit.bench.timing import Run, Timing, interleave
+from fastinit.info import info
 from golden.reference import TruncNormal
 
 FACTS: machine.Facts = {
@@ -117,6 +123,32 @@ def results() -> gpu.Results:
         for law, out in (("Uniform", "fastinit::cuda::OutF32"), ("Normal", "fastinit::cuda::OutF32"))
     ]
     return found
+
+
+def test_all_parts_are_run_and_each_adds_to_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu_floors, "SIZE", 2**10)
+    monkeypatch.setattr(gpu_floors, "rates", partial(gpu_floors.rates, size=2**10, samples=1))
+    monkeypatch.setattr(gpu_floors, "overheads", partial(floors.overheads, samples=1))
+    monkeypatch.setattr(gpu_floors, "at_once", partial(gpu_floors.at_once, models=[TINY], samples=1))
+    monkeypatch.setattr(calls, "SIZES", (6,))
+    found = gpu.Results()
+    for step in gpu.steps(CPU, (9, 0), ops=["constant_"], dtypes=["float32"], sizes=[4], models=[TINY], samples=1):
+        step(found)
+    assert len(found.verdicts) == len(gpu_floors.RATIOS) + len(overhead.CALLS) + 1
+    assert [verdict.bound is not None for verdict in found.verdicts] == [True] * len(found.verdicts)
+    assert [(row.op, row.log2) for row in found.calls] == [("constant_", 6)]
+    assert {cell.point.layout for cell in found.cells} == set(LAYOUTS)
+    assert found.models[0].model is TINY
+    assert bool(found.loops) != any("instructions a value" in line for line in found.left_out)
+
+
+def test_memory_that_runs_out_is_a_line_and_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_out(*_: object) -> sweep.Cell:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(sweep, "measure", run_out)
+    cells, left_out = sweep.sweep([Point("ones_", "float32", "contiguous", 4, 1)])
+    assert (cells, left_out) == ([], ["ones_ float32 contiguous: memory ran out at 2^4 elements"])
 
 
 def test_every_promise_is_measured(results: gpu.Results) -> None:
@@ -291,7 +323,73 @@ def test_a_kernel_is_found_by_its_form_and_its_type() -> None:
     assert kernels.instructions_a_value(loops, "sparse_", torch.float32) is None
 
 
+@pytest.mark.skipif(info()["cuda"] is None, reason="this fastinit was built without its CUDA backend")
+def test_every_fill_finds_its_kernel_in_the_extension() -> None:
+    """In every type, on every architecture that it was built for."""
+    binary = Path(_C.__file__)
+    try:
+        arches = sass.architectures(binary)
+    except sass.MissingToolError as error:
+        pytest.skip(str(error))
+    assert arches
+    for arch in arches:
+        loops = sass.loops(binary, arch)
+        for op in (*kernels.FORMS, *kernels.CONSTANTS):
+            missing = [name for name, t in DTYPES.items() if kernels.instructions_a_value(loops, op, t) is None]
+            assert not missing, (arch, op, missing)
+
+
 # What belongs to the GPU
+
+
+class Driver:
+    """What torch.cuda offers to a clock, with a device that takes three milliseconds for what it is given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.log: list[str] = []
+        self.now = 0.0
+        monkeypatch.setattr(torch.cuda, "Event", self.event)
+        monkeypatch.setattr(torch.cuda, "synchronize", lambda: self.log.append("synchronize"))
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def event(self, *, enable_timing: bool) -> Any:
+        """An event, whose time is that of the device."""
+        assert enable_timing
+        made = SimpleNamespace(at=0.0)
+
+        def record() -> None:
+            made.at = self.now
+            self.log.append("event")
+
+        made.record = record
+        made.synchronize = lambda: self.log.append("wait")
+        made.elapsed_time = lambda end: (end.at - made.at) * 1e3
+        return made
+
+    def flush(self) -> None:
+        """What pushes everything out of the cache."""
+        self.log.append("flush")
+
+    def work(self) -> None:
+        """A call."""
+        self.log.append("call")
+        self.now += 0.003
+
+
+def test_fills_are_timed_between_two_events_behind_a_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(monkeypatch)
+    clock = cuda.EventClock(driver.flush)
+    clock.settle()
+    assert clock.elapsed(driver.work, 2) == pytest.approx(0.006)
+    assert driver.log == ["flush", "event", "call", "call", "event", "wait"]
+
+
+def test_calls_are_timed_from_idle_to_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver = Driver(monkeypatch)
+    clock = cuda.WallClock(driver.flush)
+    clock.settle()
+    assert clock.elapsed(driver.work, 2) == pytest.approx(0.006)
+    assert driver.log == ["flush", "synchronize", "synchronize", "call", "call", "synchronize"]
 
 
 def test_curand_fills_what_the_standard_distributions_fill() -> None:

@@ -58,8 +58,8 @@ def _parser() -> argparse.ArgumentParser:
     suite.add_argument("--sizes", type=int, nargs="+", default=[16, 24], help="log2 of the elements (%(default)s)")
     suite.set_defaults(run=_isa)
 
-    suite = suites.add_parser("gpu", parents=[out], help="the CUDA backend on the current card (about 4 minutes)")
-    suite.add_argument("--quick", action="store_true", help="four ops, two dtypes, four sizes: under a minute")
+    suite = suites.add_parser("gpu", parents=[out], help="the CUDA backend on the current card")
+    suite.add_argument("--quick", action="store_true", help="a sweep of four ops, two dtypes, four sizes only")
     suite.add_argument("--ops", nargs="+", choices=list(FILLS), default=list(gpu.OPS), metavar="OP")
     suite.add_argument("--dtypes", nargs="+", choices=list(DTYPES), default=list(DTYPES))
     suite.add_argument("--sizes", type=int, nargs="+", default=list(gpu.SIZES), help="log2 of the elements")
@@ -111,7 +111,10 @@ def _gpu(args: argparse.Namespace) -> int:
     facts = machine.describe() | machine.describe_gpu()
     wanted = (gpu.QUICK_OPS, gpu.QUICK_DTYPES, gpu.QUICK_SIZES) if args.quick else (args.ops, args.dtypes, args.sizes)
     ops, dtypes, sizes = wanted
-    results = gpu.measure(Cuda(), torch.cuda.get_device_capability(), ops=ops, dtypes=dtypes, sizes=sizes)
+    results = gpu.Results()
+    for step in gpu.steps(Cuda(), torch.cuda.get_device_capability(), ops=ops, dtypes=dtypes, sizes=sizes):
+        step(results)
+        report.save_json(args.out / "gpu.json", "gpu", facts, results.record())  # a run that is cut short leaves that
     return save_gpu(args.out, facts, results)
 
 

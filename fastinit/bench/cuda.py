@@ -40,11 +40,11 @@ def _event() -> torch.cuda.Event:
 class EventClock:
     """The time the device works, between two events on the current stream.
 
-    The second event is waited for, so each sample begins with nothing else under way but the flush.  The events cost
-    about a microsecond, which all rivals bear alike.
+    The second event is waited for, so each sample begins with nothing else under way but the flush.  What the events
+    themselves cost, all rivals bear alike.
     """
 
-    def __init__(self, flush: Flush) -> None:
+    def __init__(self, flush: Callable[[], None]) -> None:
         self.flush = flush
 
     def settle(self) -> None:
@@ -65,7 +65,7 @@ class EventClock:
 class WallClock:
     """The host's time from an idle device to an idle device: what whoever makes the calls waits."""
 
-    def __init__(self, flush: Flush) -> None:
+    def __init__(self, flush: Callable[[], None]) -> None:
         self.flush = flush
 
     def settle(self) -> None:

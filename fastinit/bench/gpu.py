@@ -5,7 +5,7 @@ Every part is measured through a ``Device``, so that all of it but the figures c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -85,7 +85,7 @@ def points(ops: Sequence[str], dtypes: Sequence[str], sizes: Sequence[int]) -> l
     return sorted(both, key=lambda p: (rank[p.op], p.log2, p.dtype, p.layout))
 
 
-def measure(
+def steps(
     device: Device,
     capability: tuple[int, int],
     *,
@@ -94,15 +94,29 @@ def measure(
     sizes: Sequence[int] = SIZES,
     models: Sequence[Model] = MODELS,
     samples: int = SAMPLES,
-) -> Results:
-    """Everything on that device; the code of the extension's kernels is read where its tools are found."""
-    results = Results(verdicts=gpu_floors.gpu_floors(device, capability))
-    results.cells, unmeasured = sweep.sweep(points(ops, dtypes, sizes), samples, 0.0, BUDGET_S, device)
-    results.calls = calls.calls([op for op in calls.OPS if op in ops], calls.SIZES, device, samples)
-    results.models, too_large = initialise.initialise(models, device, samples)
-    results.loops, unread = kernels(capability)
-    results.left_out = unmeasured + too_large + unread
-    return results
+) -> list[Callable[[Results], None]]:
+    """The parts of the suite in the order in which they are run, the longest last; each adds to the results."""
+
+    def code(results: Results) -> None:
+        results.loops, unread = kernels(capability)
+        results.left_out += unread
+
+    def floors(results: Results) -> None:
+        results.verdicts = gpu_floors.gpu_floors(device, capability)
+
+    def calling(results: Results) -> None:
+        results.calls = calls.calls([op for op in calls.OPS if op in ops], calls.SIZES, device, samples)
+
+    def whole_models(results: Results) -> None:
+        results.models, too_large = initialise.initialise(models, device, samples)
+        results.left_out += too_large
+
+    def sweeping(results: Results) -> None:
+        wanted = points(ops, dtypes, sizes)
+        results.cells, unmeasured = sweep.sweep(wanted, samples, 0.0, BUDGET_S, device)
+        results.left_out += unmeasured
+
+    return [code, floors, calling, whole_models, sweeping]
 
 
 def kernels(capability: tuple[int, int]) -> tuple[list[sass.Loop], list[str]]:
@@ -115,7 +129,6 @@ def kernels(capability: tuple[int, int]) -> tuple[list[sass.Loop], list[str]]:
     except sass.MissingToolError as error:
         return [], [f"instructions a value: {error}"]
     if arch is None:
-        return [], [
-            f"instructions a value: the extension has no code for compute capability {capability[0]}.{capability[1]}"
-        ]
+        card = "compute capability {}.{}".format(*capability)
+        return [], [f"instructions a value: the extension has no code for {card}"]
     return sass.loops(binary, arch), []

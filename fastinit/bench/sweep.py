@@ -91,8 +91,11 @@ def sweep(
             torch.set_num_threads(point.threads)
             reason = _too_large(point, device) or refusal(fastinit, point, device)
             if reason is None:
-                cells.append(measure(point, samples, sample_s, budget_s, device))
-            else:
+                try:
+                    cells.append(measure(point, samples, sample_s, budget_s, device))
+                except torch.OutOfMemoryError:  # torch's temporaries are its own affair
+                    reason = f"memory ran out at 2^{point.log2} elements"
+            if reason is not None:
                 left_out[f"{point.op} {point.dtype} {point.layout}: {reason}"] = None
     finally:
         torch.set_num_threads(before)

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from gpu.device import DEVICE
+from gpu.device import DEVICE, only_on_cuda
 
 
 @pytest.fixture
 def cuda() -> torch.device:
     """The current CUDA device, for what no other device can stand in for."""
-    if DEVICE.type != "cuda":
-        pytest.skip(f"a rehearsal on {DEVICE}: this test is about CUDA itself")
+    only_on_cuda()
     return torch.device("cuda", torch.cuda.current_device())
 
 

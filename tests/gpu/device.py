@@ -22,6 +22,12 @@ from laws import ORDINARY, Law, fill, same
 DEVICE: Final = torch.device(os.environ.get("FASTINIT_GPU_STAND_IN", "cuda"))
 
 
+def only_on_cuda() -> None:
+    """Skip in a rehearsal: no other device can stand in."""
+    if DEVICE.type != "cuda":
+        pytest.skip(f"a rehearsal on {DEVICE}: this test is about CUDA itself")
+
+
 def poisoned(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     """A contiguous tensor on the device, every byte of which is set: nothing in it is right by chance.
 

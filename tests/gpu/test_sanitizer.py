@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import fastinit
-from gpu.device import DEVICE
+from gpu.device import only_on_cuda
 
 pytestmark = pytest.mark.gpu
 
@@ -22,8 +22,7 @@ FOUND = 86  # the exit status by which the tool says that it has found something
 @pytest.fixture(scope="module")
 def sanitizer() -> str:
     """The tool's path, where it is and works: some machines (containers, virtual ones) deny it what it needs."""
-    if DEVICE.type != "cuda":
-        pytest.skip(f"a rehearsal on {DEVICE}: this test is about CUDA itself")
+    only_on_cuda()
     homes = [os.environ[name] for name in ("CUDA_HOME", "CUDA_PATH") if name in os.environ]
     places = [*os.get_exec_path(), *(f"{home}/bin" for home in homes), "/usr/local/cuda/bin"]
     found = shutil.which("compute-sanitizer", path=os.pathsep.join(places))
