@@ -85,6 +85,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
   static const auto normal = find<NormalOp>("fastinit::normal_");
   static const auto trunc_normal = find<TruncNormalOp>("fastinit::trunc_normal_");
   static const auto sparse = find<SparseOp>("fastinit::sparse_");
+  static const auto orthogonal = find<OrthogonalOp>("fastinit::orthogonal_");
   static const auto constant = find<ConstantOp>("fastinit::constant_");
   static const auto eye = find<EyeOp>("fastinit::eye_");
   static const auto dirac = find<DiracOp>("fastinit::dirac_");
@@ -116,6 +117,15 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
       [](const at::Tensor& t, double sparsity, double std, const Generator& g, const List& key, const List& shape,
          const List& offset) { sparse.call(t, sparsity, std, g, ints(key), ints(shape), ints(offset)); },
       py::arg(), py::arg(), py::arg(), py::arg("generator") = none, py::arg("key") = none,
+      py::arg("global_shape") = none, py::arg("global_offset") = none, release);
+  m.def(
+      "orthogonal_",
+      [](const at::Tensor& t, double gain, int64_t batch_dims, const List& split_sizes, bool special,
+         const Generator& g, const List& key, const List& shape, const List& offset) {
+        orthogonal.call(t, gain, batch_dims, ints(split_sizes), special, g, ints(key), ints(shape),
+                                     ints(offset));
+      },
+      py::arg(), py::arg(), py::arg(), py::arg(), py::arg(), py::arg("generator") = none, py::arg("key") = none,
       py::arg("global_shape") = none, py::arg("global_offset") = none, release);
   m.def("constant_", [](const at::Tensor& t, const py::object& value) {
     const at::Scalar s = scalar(value);

@@ -225,7 +225,8 @@ struct Counted<void(Self, Args...)> {
 
 #define FASTINIT_OPS(op)                                                                               \
   op(uniform_, UniformOp) op(normal_, NormalOp) op(trunc_normal_, TruncNormalOp) op(sparse_, SparseOp) \
-      op(constant_, ConstantOp) op(eye_, EyeOp) op(dirac_, DiracOp) op(fill_many_, FillManyOp)
+      op(orthogonal_, OrthogonalOp) op(constant_, ConstantOp) op(eye_, EyeOp) op(dirac_, DiracOp)      \
+          op(fill_many_, FillManyOp)
 
 #define FASTINIT_NAME_OF(name, type) constexpr char k_##name[] = "fastinit::" #name;
 FASTINIT_OPS(FASTINIT_NAME_OF)
@@ -243,6 +244,9 @@ TORCH_LIBRARY(fastinit, m) {
   m.def("trunc_normal_(Tensor(a!) self, float mean, float std, float a, float b, " FASTINIT_SOURCE FASTINIT_PLACE,
         random);
   m.def("sparse_(Tensor(a!) self, float sparsity, float std, " FASTINIT_SOURCE FASTINIT_PLACE, random);
+  m.def("orthogonal_(Tensor(a!) self, float gain, int batch_dims, int[]? split_sizes, bool special, " FASTINIT_SOURCE
+        FASTINIT_PLACE,
+        random);
   m.def("constant_(Tensor(a!) self, Scalar value) -> ()", plain);
   m.def("eye_(Tensor(a!) self, " FASTINIT_PLACE, plain);
   m.def("dirac_(Tensor(a!) self, int groups, " FASTINIT_PLACE, plain);
@@ -253,7 +257,9 @@ TORCH_LIBRARY(fastinit, m) {
 }
 
 // Where there is no kernel of ours, a constant is still a constant: other devices and layouts get torch's own fill.
+// Orthogonal matrices rest on this device's normal_ and on torch's products.
 TORCH_LIBRARY_IMPL(fastinit, CompositeExplicitAutograd, m) {
+  m.impl("orthogonal_", orthogonal);
   m.impl("constant_",
          [](const at::Tensor& self, const at::Scalar& value) { at::fill_(const_cast<at::Tensor&>(self), value); });
   m.impl("fill_many_", constants_elsewhere);

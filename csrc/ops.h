@@ -15,6 +15,7 @@ using TruncNormalOp = void(const at::Tensor&, double, double, double, double, Ge
 using SparseOp = UniformOp;
 using ConstantOp = void(const at::Tensor&, const at::Scalar&);
 using EyeOp = void(const at::Tensor&, Ints, Ints);
+using OrthogonalOp = void(const at::Tensor&, double, int64_t, Ints, bool, Generator, Ints, Ints, Ints);
 using DiracOp = void(const at::Tensor&, int64_t, Ints, Ints);
 using FillManyOp = void(at::TensorList, at::IntArrayRef, at::ArrayRef<double>, Generator, Ints, std::optional<int64_t>,
                         Ints, Ints);
@@ -57,5 +58,8 @@ void implement(torch::Library& m) {
   m.impl("dirac_", &Bound<device, dirac>::call);
   m.impl("fill_many_", &Bound<device, fill_many>::call);
 }
+
+// orthogonal.cpp: every device that has a normal_.
+OrthogonalOp orthogonal;
 
 }  // namespace fastinit

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -40,6 +41,22 @@ void parallel(int64_t count, int64_t grain, const std::function<void(int64_t, in
   if (count <= grain) return body(0, count);
   if (forked) return on_own_threads(count, grain, body);
   at::parallel_for(0, count, grain, [&](int64_t begin, int64_t end) { body(begin, end); });
+}
+
+// The number of threads belongs to the process: calls that change it take turns.
+std::mutex one_thread;
+
+OneThreadAfterFork::OneThreadAfterFork() {
+  if (!forked) return;
+  one_thread.lock();
+  threads_ = at::get_num_threads();
+  at::set_num_threads(1);
+}
+
+OneThreadAfterFork::~OneThreadAfterFork() {
+  if (threads_ == 0) return;
+  at::set_num_threads(threads_);
+  one_thread.unlock();
 }
 
 int openmp_team() {

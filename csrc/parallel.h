@@ -11,6 +11,19 @@ namespace fastinit {
 // would wait for them for ever, on threads of its own. `body` must not throw.
 void parallel(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
+// In a forked child, for as long as it lives: torch's own operations on one thread, which need no OpenMP, and other
+// threads of the child that want the same wait. Elsewhere nothing.
+class OneThreadAfterFork {
+ public:
+  OneThreadAfterFork();
+  ~OneThreadAfterFork();
+  OneThreadAfterFork(const OneThreadAfterFork&) = delete;
+  OneThreadAfterFork& operator=(const OneThreadAfterFork&) = delete;
+
+ private:
+  int threads_ = 0;  // to go back to; 0 where nothing was changed
+};
+
 // Threads that a parallel region really gets, measured.
 int openmp_team();
 

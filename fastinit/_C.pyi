@@ -64,6 +64,18 @@ def sparse_(
     global_offset: Sequence[int] | None = None,
     /,
 ) -> None: ...
+def orthogonal_(
+    self: Tensor,
+    gain: float,
+    batch_dims: int,
+    split_sizes: Sequence[int] | None,
+    special: bool,
+    generator: Generator | None = None,
+    key: Sequence[int] | None = None,
+    global_shape: Sequence[int] | None = None,
+    global_offset: Sequence[int] | None = None,
+    /,
+) -> None: ...
 def constant_(self: Tensor, value: complex, /) -> None: ...
 def eye_(
     self: Tensor, global_shape: Sequence[int] | None = None, global_offset: Sequence[int] | None = None, /

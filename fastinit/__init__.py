@@ -41,6 +41,7 @@ from fastinit.init import (
     zeros_,
 )
 from fastinit.keys import Key
+from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
 from fastinit.shards import Shard, shard
 
@@ -80,11 +81,14 @@ __all__ = [
     "STREAM_VERSION",
     "Shard",
     "__version__",
+    "block_orthogonal_",
+    "delta_orthogonal_",
     "fans",
     "foreach",
     "lecun_normal_",
     "lecun_uniform_",
     "shard",
+    "special_orthogonal_",
     "trunc_normal_tf_",
     "variance_scaling_",
 ]

@@ -49,6 +49,7 @@ uniform_ = _C.uniform_
 normal_ = _C.normal_
 trunc_normal_ = _C.trunc_normal_
 sparse_ = _C.sparse_
+orthogonal_ = _C.orthogonal_
 constant_ = _C.constant_
 eye_ = _C.eye_
 dirac_ = _C.dirac_

@@ -48,12 +48,13 @@ NORMAL = _op("normal_", law=1)
 TRUNC_NORMAL = _op("trunc_normal_", law=2)
 CONSTANT = _op("constant_", law=3)
 SPARSE = _op("sparse_")
+ORTHOGONAL = _op("orthogonal_")
 EYE = _op("eye_")
 DIRAC = _op("dirac_")
 FILL_MANY = _op("fill_many_")
 
 
-def draw(op: Op, target: Target, generator: Source, *parameters: float) -> Target:
+def draw(op: Op, target: Target, generator: Source, *parameters: Any) -> Target:
     """Fill ``target`` at random: ``op`` with these parameters."""
     if isinstance(target, Tensor) and (generator is None or isinstance(generator, Generator)):
         op.run(target, *parameters, generator)

@@ -1,38 +1,24 @@
-"""Orthogonal initialisation (Saxe et al. 2013, "Exact solutions to the nonlinear dynamics of learning")."""
+"""Orthogonal initialisation (Saxe et al. 2013, arXiv:1312.6120), and what is made of orthogonal matrices.
+
+All of these are one operator. Its matrices are uniform over all orthogonal (in complex types: unitary) ones, in the sense
+of Haar measure, and are a fixed function of the numbers that `normal_` would have written (docs/stream.md, section 4.9).
+No factorisation takes place: the columns of a Gaussian matrix serve as the Householder vectors of a QR factorisation,
+which are Gaussian too (Stewart 1980, doi:10.1137/0717034), and only the product of the reflectors is computed.
+"""
 
 import math
+from collections.abc import Sequence
 
-import torch
-from torch.compiler import is_dynamo_compiling
+from torch import Tensor
 from torch.overrides import has_torch_function_unary
 
-from fastinit.dispatch import NORMAL, Source, Target, draw, local_tensor, overridden, shape_of
+from fastinit.dispatch import ORTHOGONAL, Source, Target, draw, local_tensor, overridden, shape_of, write_everywhere
 from fastinit.shards import Shard
 
-__all__ = ["orthogonal_"]
-
-# The precision to factorise in. The result is rounded to the tensor's type once, at the end.
-_COMPUTE = {
-    torch.float64: torch.float64,
-    torch.complex128: torch.complex128,
-    torch.complex64: torch.complex64,
-    torch.complex32: torch.complex64,
-    **dict.fromkeys(
-        (
-            torch.float32,
-            torch.float16,
-            torch.bfloat16,
-            torch.float8_e4m3fn,
-            torch.float8_e4m3fnuz,
-            torch.float8_e5m2,
-            torch.float8_e5m2fnuz,
-        ),
-        torch.float32,
-    ),
-}
+__all__ = ["block_orthogonal_", "delta_orthogonal_", "orthogonal_", "special_orthogonal_"]
 
 
-def orthogonal_(tensor: Target, gain: float = 1, generator: Source = None) -> Target:
+def orthogonal_(tensor: Target, gain: float = 1, generator: Source = None, *, batch_dims: int = 0) -> Target:
     """Fill with a (semi-)orthogonal matrix, uniform over all of them, times ``gain``, in place.
 
     Dimensions after the first are flattened. The rows are orthonormal where there are no more of them than columns,
@@ -42,70 +28,192 @@ def orthogonal_(tensor: Target, gain: float = 1, generator: Source = None) -> Ta
         tensor: what to fill: 2 or more dimensions, any strides, any floating-point or complex type. Types narrower
             than float32 get the float32 result rounded.
         gain: every element is multiplied by this.
-        generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the whole matrix.
+        generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the whole tensor.
+        batch_dims: this many leading dimensions count independent matrices (heads, experts), which are made together;
+            the matrix is what comes after them, 2 or more dimensions.
 
     Returns:
         ``tensor`` itself. Meta tensors and tensors without elements are left alone.
 
     Raises:
-        ValueError: fewer than 2 dimensions.
+        ValueError: fewer than 2 dimensions beyond the batch's, or a negative ``batch_dims``.
         NotImplementedError: an integer or boolean type.
         RuntimeError: a tensor whose elements share memory.
 
-    The matrix is the Q factor of a Gaussian one, with R's diagonal made positive, without which Q would depend on the
-    algorithm and would not be uniform (Mezzadri 2007, arXiv:math-ph/0609050). The Gaussian is bit for bit that of
-    `normal_`; the factorisation is LAPACK's, so the last bits of the result are those of the LAPACK in use. A shard
-    takes the memory and time of the whole, since every element depends on all the Gaussian's.
+    The same key gives the same matrix up to rounding on every device and number of threads (on the CPU, bit for bit where
+    the shorter side is at most 64 and the matrix has at most 65,536 elements). ``max |QᵀQ - 1|`` stays within
+    ``8 sqrt(n)`` units of the type it is computed in. A shard takes the memory and time of the whole, since every
+    element depends on all of the Gaussian's. Products are computed in full, whatever
+    `torch.set_float32_matmul_precision` or autocast say.
 
     Example:
         >>> import torch, fastinit
         >>> w = fastinit.orthogonal_(torch.empty(3, 5))
         >>> torch.allclose(w @ w.T, torch.eye(3), atol=1e-5)
         True
+        >>> heads = fastinit.orthogonal_(torch.empty(12, 64, 64), batch_dims=1)
+        >>> torch.allclose(heads @ heads.mT, torch.eye(64).expand(12, 64, 64), atol=1e-5)
+        True
     """
     if has_torch_function_unary(tensor):
-        return overridden(orthogonal_, tensor, gain=gain, generator=generator)
-    shape = shape_of(tensor)
-    if len(shape) < 2:
-        raise ValueError("Only tensors with 2 or more dimensions are supported")
-    destination = local_tensor(tensor)
-    if 0 in shape or destination.is_meta:
-        return tensor
-    _refuse_before_drawing(destination)
+        extra = {"batch_dims": batch_dims} if batch_dims else {}  # torch's own name takes the call without
+        return overridden(orthogonal_, tensor, gain=gain, generator=generator, **extra)
+    _check_dims(tensor, batch_dims)
+    return draw(ORTHOGONAL, tensor, generator, gain, batch_dims, None, False)
 
-    rows, columns = shape[0], math.prod(shape[1:])
-    gaussian = torch.empty((rows, columns), dtype=_COMPUTE[destination.dtype], device=destination.device)
-    draw(NORMAL, gaussian, generator, 0.0, 1.0)
-    q, r = torch.linalg.qr(gaussian if rows >= columns else gaussian.T)
-    signs = r.diagonal().sgn()
-    q.mul_(signs if gain == 1 else signs * gain)
-    whole = q if rows >= columns else q.T
-    if len(shape) > 2:
-        whole = whole.reshape(shape)
-    # Detached, the copy leaves no history and a leaf that requires grad accepts it; the version counter is shared.
-    destination.detach().copy_(_own_part(whole, tensor) if isinstance(tensor, Shard) else whole)
+
+def special_orthogonal_(tensor: Target, gain: float = 1, generator: Source = None, *, batch_dims: int = 0) -> Target:
+    """Fill with a rotation: an orthogonal matrix of determinant 1, uniform over all of them, times ``gain``, in place.
+
+    For complex types, a unitary matrix of determinant 1. All else is as for `orthogonal_`, whose matrix for the same key
+    this is, its last column multiplied by the inverse of the determinant.
+
+    Args:
+        tensor: what to fill: a square matrix, once dimensions after the first (of the matrix) are flattened.
+        gain: every element is multiplied by this.
+        generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the whole tensor.
+        batch_dims: see `orthogonal_`.
+
+    Returns:
+        ``tensor`` itself.
+
+    Raises:
+        ValueError: a matrix that is not square; fewer than 2 dimensions beyond the batch's.
+        NotImplementedError: an integer or boolean type.
+        RuntimeError: a tensor whose elements share memory.
+
+    Example:
+        >>> import torch, fastinit
+        >>> rotation = fastinit.special_orthogonal_(torch.empty(3, 3))
+        >>> round(rotation.det().item(), 5)
+        1.0
+    """
+    if has_torch_function_unary(tensor):
+        return overridden(special_orthogonal_, tensor, gain=gain, generator=generator, batch_dims=batch_dims)
+    _check_dims(tensor, batch_dims)
+    rows, *rest = shape_of(tensor)[batch_dims:]
+    if rows != math.prod(rest):
+        raise ValueError(f"only square matrices have a determinant, but got {rows} x {math.prod(rest)}")
+    return draw(ORTHOGONAL, tensor, generator, gain, batch_dims, None, True)
+
+
+def block_orthogonal_(
+    tensor: Target, split_sizes: int | Sequence[int], gain: float = 1, generator: Source = None
+) -> Target:
+    """Fill a fused weight: independent orthogonal matrices, one below the other, each times ``gain``, in place.
+
+    For the gates of an LSTM, or queries, keys and values in one projection: `orthogonal_` on the whole would make the
+    blocks depend on each other, and none of them orthogonal.
+
+    Args:
+        tensor: what to fill: 2 or more dimensions; those after the first are flattened. (For blocks side by side pass a
+            transposed view.)
+        split_sizes: the rows of each block, or of every block but the last, as `torch.split` takes them.
+        gain: every element is multiplied by this.
+        generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the whole tensor.
+
+    Returns:
+        ``tensor`` itself.
+
+    Raises:
+        ValueError: fewer than 2 dimensions; sizes that are negative or do not sum to the number of rows.
+        NotImplementedError: an integer or boolean type.
+        RuntimeError: a tensor whose elements share memory.
+
+    Example:
+        Queries of 64 rows, keys and values of 16 each.
+
+        >>> import torch, fastinit
+        >>> qkv = fastinit.block_orthogonal_(torch.empty(96, 64), [64, 16, 16])
+        >>> all(torch.allclose(w @ w.T, torch.eye(len(w)), atol=1e-5) for w in qkv.split([64, 16, 16]))
+        True
+    """
+    if has_torch_function_unary(tensor):
+        return overridden(
+            block_orthogonal_, tensor, split_sizes=split_sizes, gain=gain, generator=generator
+        )
+    _check_dims(tensor, 0)
+    rows = shape_of(tensor)[0]
+    if isinstance(split_sizes, int):
+        if split_sizes <= 0:
+            raise ValueError(f"split_sizes must be positive, but is {split_sizes}")
+        sizes = [min(split_sizes, rows - start) for start in range(0, rows, split_sizes)]
+    else:
+        sizes = list(split_sizes)
+        if any(size < 0 for size in sizes) or sum(sizes) != rows:
+            raise ValueError(f"split_sizes must not be negative and sum to the {rows} rows, but are {sizes}")
+    return draw(ORTHOGONAL, tensor, generator, gain, 0, sizes, False)
+
+
+def delta_orthogonal_(tensor: Target, gain: float = 1, generator: Source = None, *, groups: int = 1) -> Target:
+    """Fill a convolution's weight so that it keeps norms: an orthogonal matrix at the centre, zeros around it.
+
+    With circular padding such a layer is an isometry times ``gain``; networks of thousands of layers train from it
+    (Xiao et al. 2018, arXiv:1806.05393, algorithm 1: the *delta-orthogonal* kernel).
+
+    Args:
+        tensor: what to fill: a weight (out, in / groups, \\*kernel) of 3, 4 or 5 dimensions with no more inputs than outputs.
+            The centre is at half the kernel's size, rounded down, where `dirac_` has it.
+        gain: every element is multiplied by this.
+        generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the (out, in / groups) matrix.
+        groups: the convolution's groups, each of which gets a matrix of its own.
+
+    Returns:
+        ``tensor`` itself.
+
+    Raises:
+        ValueError: not 3 to 5 dimensions, outputs that are no multiple of ``groups``, or fewer outputs than inputs
+            (then no kernel keeps norms).
+        NotImplementedError: an integer or boolean type.
+        RuntimeError: a tensor whose elements share memory.
+
+    Example:
+        >>> import torch, fastinit
+        >>> conv = torch.nn.Conv2d(8, 16, 3, padding=1, padding_mode="circular", bias=False)
+        >>> with torch.no_grad():
+        ...     _ = fastinit.delta_orthogonal_(conv.weight)
+        ...     x = torch.randn(1, 8, 5, 5)
+        ...     torch.allclose(conv(x).norm(), x.norm())
+        True
+    """
+    if has_torch_function_unary(tensor):
+        return overridden(delta_orthogonal_, tensor, gain=gain, generator=generator, groups=groups)
+    shape = shape_of(tensor)
+    if len(shape) not in (3, 4, 5):
+        raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
+    if groups <= 0 or shape[0] % groups:
+        raise ValueError("dim 0 must be divisible by groups")
+    if shape[0] // groups < shape[1]:
+        raise ValueError(f"a group has {shape[1]} inputs and {shape[0] // groups} outputs, too few to keep all norms")
+    matrix, around = _centre(tensor)
+    # The matrix first: a call that is refused is refused here, before anything is written.
+    draw(ORTHOGONAL, matrix, generator, gain, 0, [shape[0] // groups] * groups, False)
+    for zeros in around:
+        write_everywhere(0.0, zeros)
     return tensor
 
 
-def _own_part(whole: torch.Tensor, shard: Shard) -> torch.Tensor:
-    for axis, (start, size) in enumerate(zip(shard.global_offset, local_tensor(shard).shape, strict=True)):
-        whole = whole.narrow(axis, start, size)
-    return whole
+def _centre(weight: Target) -> tuple[Tensor | Shard, list[Tensor]]:
+    """A kernel's central element of every channel, as far as it lies in this part of the weight, and all around it."""
+    shape = shape_of(weight)
+    start = weight.global_offset if isinstance(weight, Shard) else (0,) * len(shape)
+    centre = local_tensor(weight).detach()  # no history; the version counter is shared
+    around = []
+    for axis in range(2, len(shape)):
+        size = centre.shape[axis]
+        place = min(max(shape[axis] // 2 - start[axis], 0), size)
+        after = min(max(shape[axis] // 2 - start[axis] + 1, 0), size)
+        around += [centre.narrow(axis, 0, place), centre.narrow(axis, after, size - after)]
+        centre = centre.narrow(axis, place, after - place)
+    if isinstance(weight, Shard):  # one that holds nothing of the centre draws as the others do
+        at = start[:2] if centre.numel() else (0, 0)
+        return Shard(centre.flatten(1) if centre.numel() else centre.new_empty(0, 0), shape[:2], at), around
+    return centre.flatten(1), around
 
 
-def _refuse_before_drawing(destination: torch.Tensor) -> None:
-    """Raise what the copy at the end would raise, while the generator is still untouched."""
-    if destination.dtype not in _COMPUTE:
-        raise NotImplementedError(f"\"orthogonal_\" not implemented for '{destination.dtype}'")
-    strides = destination.stride()
-    if 0 in strides and any(s == 0 and n > 1 for n, s in zip(destination.shape, strides, strict=True)):
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
-            "Please clone() the tensor before performing the operation."
-        )
-    # (Dynamo cannot trace the question; compiled code leaves it to the copy.)
-    if not is_dynamo_compiling() and destination.is_inference() and not torch.is_inference_mode_enabled():
-        raise RuntimeError(
-            "Inplace update to inference tensor outside InferenceMode is not allowed. "
-            "You can make a clone to get a normal tensor before doing inplace update."
-        )
+def _check_dims(tensor: Target, batch_dims: int) -> None:
+    if batch_dims < 0:
+        raise ValueError(f"batch_dims must not be negative, but is {batch_dims}")
+    if len(shape_of(tensor)) < 2 + batch_dims:
+        beyond = f" beyond the batch's {batch_dims}" if batch_dims else ""
+        raise ValueError(f"Only tensors with 2 or more dimensions{beyond} are supported")

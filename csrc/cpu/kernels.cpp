@@ -1,6 +1,7 @@
 // The vector source: compiled once per instruction set, each into a namespace of its own.
 #include "kernels.h"
 
+#include "reflect.h"
 #include "tiles.h"
 
 namespace fastinit::FASTINIT_ISA_NAMESPACE {
@@ -169,6 +170,6 @@ extern const Kernels kernels;
 #define FASTINIT_QUOTE(x) #x
 #define FASTINIT_NAME(x) FASTINIT_QUOTE(x)
 // The namespace is isa_<name>.
-const Kernels kernels = {&FASTINIT_NAME(FASTINIT_ISA_NAMESPACE)[4], fill_range, fill_tiles, words};
+const Kernels kernels = {&FASTINIT_NAME(FASTINIT_ISA_NAMESPACE)[4], fill_range, fill_tiles, words, orthogonalize};
 
 }  // namespace fastinit::FASTINIT_ISA_NAMESPACE

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../stream/panels.h"
+#include "small.h"
 
 namespace fastinit {
 
@@ -13,6 +14,8 @@ struct Kernels {
   void (*fill_tiles)(const Fill&, const Panels&, int64_t begin, int64_t end);
   // Words [first, first + count) of a stream, as they come.
   void (*words)(Key, Domain, int64_t first, int64_t count, uint32_t* out);
+  // Matrices [begin, end), Gaussian before and orthogonal after.
+  void (*orthogonalize)(const SmallMatrices&, int64_t begin, int64_t end, void* scratch);
 };
 
 #define FASTINIT_DECLARE_KERNELS(isa) \

@@ -1,0 +1,89 @@
+// Nothing is factorised. The columns of a Gaussian matrix, the k-th from row k on, are what the columns of a QR
+// factorisation would be at its k-th step: independent and Gaussian (Stewart 1980). So each gives its reflector H_k
+// at once, and what is left of the work is the product H_0 H_1 ... D: half of geqrf and orgqr together.
+//
+// It is made from the right, 128 reflectors at a time. With their vectors as the columns of V,
+//     H_k ... H_(k+b-1) = I - V T V^H,    T^-1 = the upper triangle of V^H V with its diagonal halved
+// (the UT transform: Puglisi 1992; Joffrin, Low, Quintana-Orti and van de Geijn 2006). Whatever is rounded in V, that T makes the block orthogonal to
+// the rounding of the products. The reflectors of columns already used up make room for Q: it grows in their place.
+#include "householder.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/linalg_solve_triangular.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/prod.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/tril.h>
+#include <ATen/ops/where.h>
+
+#include "products.h"
+
+namespace fastinit {
+namespace {
+
+int64_t block_size() { const char* e = getenv("NB"); return e ? atoi(e) : 128; }
+
+at::Tensor part(const at::Tensor& x, int64_t row, int64_t rows, int64_t column, int64_t columns) {
+  return x.narrow(1, row, rows).narrow(2, column, columns);
+}
+
+at::Tensor adjoint_of(const at::Tensor& x) { return x.mH().resolve_conj(); }
+
+// x / |x|, and 1 for 0.
+at::Tensor phase_of(const at::Tensor& x) {
+  const at::Tensor size = at::abs(x);
+  return at::where(size == 0, at::ones_like(x), x / size);
+}
+
+// The reflectors of b columns from (k, k) on: v = x + phase |x| e_1, scaled to a square of 2.
+at::Tensor vectors(const at::Tensor& a, int64_t k, int64_t b, const at::Tensor& phase) {
+  const at::Tensor v = at::tril(part(a, k, a.size(1) - k, k, b));
+  at::Tensor norm = at::linalg_vector_norm(v, 2, at::IntArrayRef{1});
+  norm = at::where(norm == 0, at::ones_like(norm), norm);  // a Gaussian number that is 0, alone in its column
+  const at::Tensor head = v.diagonal(0, 1, 2);
+  const at::Tensor size = at::abs(head) + norm;
+  head.copy_(phase * size);
+  return v.mul_(at::rsqrt(norm * size).unsqueeze(1));
+}
+
+// a[k:, k:] = (I - V T V^H) diag(d, a[k+b:, k+b:]), where V is made of the columns that d takes the place of.
+void apply_block(const at::Tensor& a, int64_t k, int64_t b, const at::Tensor& phase, const at::Tensor& d) {
+  const int64_t m = a.size(1), n = a.size(2), below = m - k - b, right = n - k - b;
+  const at::Tensor v = vectors(a, k, b, phase), v_adjoint = adjoint_of(v);
+  const at::Tensor v1 = v.narrow(1, 0, b), v2 = v.narrow(1, b, below);
+
+  const at::Tensor inverse = at::empty({a.size(0), b, b}, a.options());
+  multiply(inverse, v_adjoint, v, 1, 0);
+  inverse.triu_().diagonal(0, 1, 2).mul_(0.5);
+
+  at::Tensor y = at::empty({a.size(0), n - k, b}, a.options()).mT();
+  y.narrow(2, 0, b).copy_(v_adjoint.narrow(2, 0, b) * d.unsqueeze(1));
+  multiply(y.narrow(2, b, right), v_adjoint.narrow(2, b, below), part(a, k + b, below, k + b, right), 1, 0);
+  y = at::linalg_solve_triangular(inverse, y, /*upper=*/true);
+
+  const at::Tensor y1 = y.narrow(2, 0, b), y2 = y.narrow(2, b, right);
+  multiply(part(a, k, m - k, k, b), v, y1, -1, 0);
+  part(a, k, b, k, b).diagonal(0, 1, 2).add_(d);
+  multiply(part(a, k, b, k + b, right), v1, y2, -1, 0);
+  multiply(part(a, k + b, below, k + b, right), v2, y2, -1, 1);
+}
+
+}  // namespace
+
+void orthogonalize_(const at::Tensor& a, double gain, bool special) {
+  const int64_t n = a.size(2);
+  const at::Tensor phase = phase_of(a.diagonal(0, 1, 2));
+  const at::Tensor d = phase * -gain;
+  // Of n reflectors and D, the determinant is the product of the phases.
+  if (special) d.select(1, n - 1).mul_(at::prod(phase, 1).conj());
+  const int64_t bs = block_size();
+  for (int64_t k = (n - 1) / bs * bs; k >= 0; k -= bs) {
+    const int64_t b = std::min(bs, n - k);
+    apply_block(a, k, b, phase.narrow(1, k, b), d.narrow(1, k, b));
+  }
+}
+
+}  // namespace fastinit
