@@ -2,9 +2,9 @@
 //
 // Column k of the Gaussian, from row k on, gives a Householder reflector H_k; Q = H_0 H_1 ... D. The product is made
 // from the right, a panel of columns at a time: in one pass over the panel's rows H_k is applied and the inner products
-// that H_(k-1) needs are summed, so each element is loaded once a reflector. Sums run over rows in order, products and
-// sums are rounded separately, and lanes are columns: every instruction set gives the same bits, fma or not. (An fma
-// would halve the arithmetic, but the x86-64 baseline has none, and an emulated one is slower than LAPACK.)
+// that H_(k-1) needs are summed, so each element is loaded once a reflector. Lanes are columns, and sums run over rows in
+// order: the bits are those of every instruction set that has an fma, and of any number of threads. (The x86-64 baseline has
+// none, and its emulation would be slower than LAPACK; it rounds products and sums separately.)
 #pragma once
 
 #include "simd.h"
@@ -12,16 +12,25 @@
 
 namespace fastinit::FASTINIT_ISA_NAMESPACE {
 
-// Numbers that are real (Parts = 1) or complex (2): one array for each part.
-template <class L, int Parts>
+template <class L>
+FASTINIT_INLINE typename L::F multiply_add(typename L::F a, typename L::F b, typename L::F c) {
+#if FASTINIT_V4 || FASTINIT_V3 || FASTINIT_NEON
+  return L::fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
+// Numbers that are real (Parts = 1) or complex (2): one array for each part. Panels are `vectors` wide: enough to hide
+// the latency of a sum behind others, no wider than the matrix.
+template <class L, int Parts, int vectors>
 struct Reflectors {
   using T = typename L::T;
   using F = typename L::F;
   static constexpr int lanes = kBytes / static_cast<int>(sizeof(T));
-  static constexpr int vectors = 2;  // of a panel: enough independent sums to hide the latency of one
   static constexpr int width = vectors * lanes;
   static constexpr int partials = 16;  // of a norm, whatever the vector width
-  static_assert(width <= 32, "small_scratch_bytes counts on it");
+  static_assert(width <= kSmallPanel, "small_scratch_bytes counts on it");
 
   struct Row {
     F v[Parts][vectors];
@@ -44,20 +53,27 @@ struct Reflectors {
   // Element (i, k) of the tall matrix lies at g[(i * down + k * right) * Parts].
   void gather(const T* g, int64_t down, int64_t right) {
     for (int p = 0; p < Parts; ++p) {
-      for (int64_t k = 0; k < n; ++k) {
-        T* const to = v[p] + k * padded;
-        for (int64_t i = 0; i < k; ++i) to[i] = 0;
-        for (int64_t i = k; i < m; ++i) to[i] = g[(i * down + k * right) * Parts + p];
-        for (int64_t i = m; i < padded; ++i) to[i] = 0;
+      T* const to = v[p];
+      std::memset(to, 0, static_cast<size_t>(n * padded) * sizeof(T));
+      if (right == 1) {
+        constexpr int64_t tile = 16;  // rows to a cache line of every reflector
+        for (int64_t top = 0; top < m; top += tile) {
+          const int64_t bottom = top + tile < m ? top + tile : m;
+          for (int64_t k = 0; k < n && k < bottom; ++k) {
+            for (int64_t i = top > k ? top : k; i < bottom; ++i) to[k * padded + i] = g[(i * down + k) * Parts + p];
+          }
+        }
+      } else {
+        for (int64_t k = 0; k < n; ++k) {
+          for (int64_t i = k; i < m; ++i) to[k * padded + i] = g[(i + k * right) * Parts + p];
+        }
       }
     }
   }
 
-  static T root(T x) { return L::sqrt(L::splat(x))[0]; }
-
   // The sum of squares of reflector k, in 16 partial sums over rows that are equal modulo 16.
   T square(int64_t k) const {
-    constexpr int count = partials / lanes == 0 ? 1 : partials / lanes;
+    constexpr int count = partials / lanes;
     T sums[partials];
     F partial[count] = {};
     for (int64_t i = k / partials * partials; i < padded; i += partials) {
@@ -81,14 +97,14 @@ struct Reflectors {
     for (int64_t k = 0; k < n; ++k) {
       T* head[Parts];
       for (int p = 0; p < Parts; ++p) head[p] = v[p] + k * padded + k;
-      T norm = root(square(k));
+      T norm = std::sqrt(square(k));
       norm = norm == 0 ? T(1) : norm;
       T phase[2] = {1, 0}, size;
       if constexpr (Parts == 1) {
         size = head[0][0] < 0 ? -head[0][0] : head[0][0];
         phase[0] = head[0][0] < 0 ? T(-1) : T(1);
       } else {
-        size = root(head[0][0] * head[0][0] + head[1][0] * head[1][0]);
+        size = std::sqrt(head[0][0] * head[0][0] + head[1][0] * head[1][0]);
         if (size > 0) {
           phase[0] = head[0][0] / size;
           phase[1] = head[1][0] / size;
@@ -117,30 +133,30 @@ struct Reflectors {
     return r;
   }
 
+  static FASTINIT_INLINE F add(F sum, F a, F b) { return multiply_add<L>(a, b, sum); }
+
   // sum += conj(v) * r for the number v at `at`.
   FASTINIT_INLINE void add_product(Row& sum, int64_t at, const Row& r) const {
     const F re = L::splat(v[0][at]);
-    for (int c = 0; c < vectors; ++c) {
-      if constexpr (Parts == 1) {
-        sum.v[0][c] = sum.v[0][c] + re * r.v[0][c];
-      } else {
-        const F im = L::splat(v[1][at]);
-        sum.v[0][c] = sum.v[0][c] + (re * r.v[0][c] + im * r.v[1][c]);
-        sum.v[1][c] = sum.v[1][c] + (re * r.v[1][c] - im * r.v[0][c]);
+    for (int c = 0; c < vectors; ++c) sum.v[0][c] = add(sum.v[0][c], re, r.v[0][c]);
+    if constexpr (Parts == 2) {
+      const F im = L::splat(v[1][at]);
+      for (int c = 0; c < vectors; ++c) {
+        sum.v[0][c] = add(sum.v[0][c], im, r.v[1][c]);
+        sum.v[1][c] = add(add(sum.v[1][c], re, r.v[1][c]), -im, r.v[0][c]);
       }
     }
   }
 
-  // r -= v * w for the number v at `at`.
-  FASTINIT_INLINE void subtract_product(Row& r, int64_t at, const Row& w) const {
+  // r += v * w for the number v at `at`.
+  FASTINIT_INLINE void add_multiple(Row& r, int64_t at, const Row& w) const {
     const F re = L::splat(v[0][at]);
-    for (int c = 0; c < vectors; ++c) {
-      if constexpr (Parts == 1) {
-        r.v[0][c] = r.v[0][c] - re * w.v[0][c];
-      } else {
-        const F im = L::splat(v[1][at]);
-        r.v[0][c] = r.v[0][c] - (re * w.v[0][c] - im * w.v[1][c]);
-        r.v[1][c] = r.v[1][c] - (re * w.v[1][c] + im * w.v[0][c]);
+    for (int c = 0; c < vectors; ++c) r.v[0][c] = add(r.v[0][c], re, w.v[0][c]);
+    if constexpr (Parts == 2) {
+      const F im = L::splat(v[1][at]);
+      for (int c = 0; c < vectors; ++c) {
+        r.v[0][c] = add(r.v[0][c], -im, w.v[1][c]);
+        r.v[1][c] = add(add(r.v[1][c], re, w.v[1][c]), im, w.v[0][c]);
       }
     }
   }
@@ -151,13 +167,13 @@ struct Reflectors {
     Row next{};
     const int64_t before = (k - 1) * padded;
     if constexpr (!First) add_product(next, before + k - 1, row(k - 1));
-    const F t = L::splat(tau[k]);
+    const F t = L::splat(-tau[k]);
     for (int p = 0; p < Parts; ++p) {
       for (int c = 0; c < vectors; ++c) w.v[p][c] = w.v[p][c] * t;
     }
     for (int64_t i = k; i < m; ++i) {
       Row r = row(i);
-      subtract_product(r, k * padded + i, w);
+      add_multiple(r, k * padded + i, w);
       for (int p = 0; p < Parts; ++p) {
         for (int c = 0; c < vectors; ++c) store(q[p] + i * width + c * lanes, r.v[p][c]);
       }
@@ -170,7 +186,7 @@ struct Reflectors {
   void panel(int64_t first, T* out, int64_t down, int64_t right) {
     const int64_t end = first + width < n ? first + width : n;
     for (int p = 0; p < Parts; ++p) {
-      for (int64_t i = 0; i < m * width; ++i) q[p][i] = 0;
+      std::memset(q[p], 0, static_cast<size_t>(m * width) * sizeof(T));
       for (int64_t j = first; j < end; ++j) q[p][j * width + j - first] = d[p][j];
     }
     // Reflectors past the panel's last column meet zeros only; of the last, so do all rows but its own.
@@ -178,18 +194,25 @@ struct Reflectors {
     add_product(w, (end - 1) * padded + end - 1, row(end - 1));
     for (int64_t k = end - 1; k > 0; --k) apply<false>(k, w);
     apply<true>(0, w);
-    for (int64_t i = 0; i < m; ++i) {
-      for (int64_t j = first; j < end; ++j) {
-        for (int p = 0; p < Parts; ++p) out[(i * down + j * right) * Parts + p] = q[p][i * width + j - first];
-      }
+    if (right == 1) {
+      for (int64_t i = 0; i < m; ++i) copy(out + (i * down + first) * Parts, i * width, 1, end - first);
+    } else {
+      for (int64_t j = first; j < end; ++j) copy(out + j * right * Parts, j - first, width, m);
+    }
+  }
+
+  // Numbers at, at + step, ... of the panel to consecutive memory.
+  void copy(T* out, int64_t at, int64_t step, int64_t count) const {
+    for (int p = 0; p < Parts; ++p) {
+      for (int64_t c = 0; c < count; ++c) out[c * Parts + p] = q[p][at + c * step];
     }
   }
 };
 
-template <class L, int Parts>
+template <class L, int Parts, int vectors>
 void orthogonalize_as(const SmallMatrices& s, int64_t begin, int64_t end, void* scratch) {
   using T = typename L::T;
-  Reflectors<L, Parts> reflectors(s, static_cast<T*>(scratch));
+  Reflectors<L, Parts, vectors> reflectors(s, static_cast<T*>(scratch));
   const int64_t down = s.rows >= s.columns ? s.columns : 1, right = s.rows >= s.columns ? 1 : s.columns;
   for (int64_t number = begin; number < end; ++number) {
     T* const matrix = static_cast<T*>(s.data) + number * s.stride;
@@ -201,12 +224,21 @@ void orthogonalize_as(const SmallMatrices& s, int64_t begin, int64_t end, void* 
   }
 }
 
+template <class L>
+void orthogonalize_in(const SmallMatrices& s, int64_t begin, int64_t end, void* scratch) {
+  constexpr int lanes = kBytes / static_cast<int>(sizeof(typename L::T));
+  if (s.complex) {
+    return s.shorter() <= lanes ? orthogonalize_as<L, 2, 1>(s, begin, end, scratch)
+                                : orthogonalize_as<L, 2, 2>(s, begin, end, scratch);
+  }
+  return s.shorter() <= lanes       ? orthogonalize_as<L, 1, 1>(s, begin, end, scratch)
+         : s.shorter() <= 2 * lanes ? orthogonalize_as<L, 1, 2>(s, begin, end, scratch)
+                                    : orthogonalize_as<L, 1, 4>(s, begin, end, scratch);
+}
+
 // Matrices [begin, end), in place; `scratch` has small_scratch_bytes(s) bytes.
 inline void orthogonalize(const SmallMatrices& s, int64_t begin, int64_t end, void* scratch) {
-  if (s.wide) return s.complex ? orthogonalize_as<Lane64, 2>(s, begin, end, scratch)
-                               : orthogonalize_as<Lane64, 1>(s, begin, end, scratch);
-  return s.complex ? orthogonalize_as<Lane32, 2>(s, begin, end, scratch)
-                   : orthogonalize_as<Lane32, 1>(s, begin, end, scratch);
+  s.wide ? orthogonalize_in<Lane64>(s, begin, end, scratch) : orthogonalize_in<Lane32>(s, begin, end, scratch);
 }
 
 }  // namespace fastinit::FASTINIT_ISA_NAMESPACE
