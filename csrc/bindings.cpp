@@ -122,8 +122,7 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
       "orthogonal_",
       [](const at::Tensor& t, double gain, int64_t batch_dims, const List& split_sizes, bool special,
          const Generator& g, const List& key, const List& shape, const List& offset) {
-        orthogonal.call(t, gain, batch_dims, ints(split_sizes), special, g, ints(key), ints(shape),
-                                     ints(offset));
+        orthogonal.call(t, gain, batch_dims, ints(split_sizes), special, g, ints(key), ints(shape), ints(offset));
       },
       py::arg(), py::arg(), py::arg(), py::arg(), py::arg(), py::arg("generator") = none, py::arg("key") = none,
       py::arg("global_shape") = none, py::arg("global_offset") = none, release);

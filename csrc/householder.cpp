@@ -1,11 +1,12 @@
-// Nothing is factorised. The columns of a Gaussian matrix, the k-th from row k on, are what the columns of a QR
-// factorisation would be at its k-th step: independent and Gaussian (Stewart 1980). So each gives its reflector H_k
-// at once, and what is left of the work is the product H_0 H_1 ... D: half of geqrf and orgqr together.
+// Nothing is factorised. When a QR factorisation of a Gaussian matrix comes to its k-th column, what it finds from row k
+// on is Gaussian and independent of all before (Stewart 1980, doi:10.1137/0717034). So are the original numbers there:
+// they give the reflector H_k at once, and what is left of the work is the product H_0 H_1 ... D, half of geqrf + orgqr.
 //
-// It is made from the right, 128 reflectors at a time. With their vectors as the columns of V,
+// It is made from the right, a block of b reflectors at a time. With their vectors as the columns of V,
 //     H_k ... H_(k+b-1) = I - V T V^H,    T^-1 = the upper triangle of V^H V with its diagonal halved
-// (the UT transform: Puglisi 1992; Joffrin, Low, Quintana-Orti and van de Geijn 2006). Whatever is rounded in V, that T makes the block orthogonal to
-// the rounding of the products. The reflectors of columns already used up make room for Q: it grows in their place.
+// (the UT transform: Puglisi 1992, doi:10.1137/0913042; Joffrain et al. 2006, doi:10.1145/1141885.1141886). Whatever
+// was rounded in V, this T makes the block orthogonal to the rounding of V^H V. Q grows in the place of the columns
+// whose reflectors have been used.
 #include "householder.h"
 
 #include <ATen/TensorOperators.h>
@@ -14,6 +15,7 @@
 #include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/prod.h>
+#include <ATen/ops/square.h>
 #include <ATen/ops/view_as_real.h>
 #include <ATen/ops/where.h>
 
@@ -22,7 +24,8 @@
 namespace fastinit {
 namespace {
 
-int64_t block_size() { const char* e = getenv("NB"); return e ? atoi(e) : 192; }
+// Wider blocks make products larger, and T, whose work is lost, too (measured: DEVNOTES.md).
+int64_t block_size(int64_t columns) { return columns < 3072 ? 192 : 256; }
 
 at::Tensor part(const at::Tensor& x, int64_t row, int64_t rows, int64_t column, int64_t columns) {
   return x.narrow(1, row, rows).narrow(2, column, columns);
@@ -48,7 +51,7 @@ Block reflectors(const at::Tensor& a, int64_t k, int64_t b, const at::Tensor& ph
   v.copy_(part(a, k, a.size(1) - k, k, b));
   v.narrow(1, 0, b).tril_();
   const at::Tensor real = v.is_complex() ? at::view_as_real(v) : v.unsqueeze(-1);
-  const at::Tensor square = real.to(at::kDouble).square_().sum(at::IntArrayRef{1, 3});
+  const at::Tensor square = at::square(real.to(at::kDouble)).sum(at::IntArrayRef{1, 3});
 
   const at::Tensor head = v.diagonal(0, 1, 2);
   const at::Tensor size = at::abs(head).to(at::kDouble);
@@ -90,9 +93,9 @@ void orthogonalize_(const at::Tensor& a, double gain, bool special) {
   const at::Tensor d = phase * -gain;
   // Of n reflectors and D, the determinant is the product of the phases.
   if (special) d.select(1, n - 1).mul_(at::prod(phase, 1).conj());
-  const int64_t bs = block_size();
-  for (int64_t k = (n - 1) / bs * bs; k >= 0; k -= bs) {
-    const int64_t b = std::min(bs, n - k);
+  const int64_t size = block_size(n);
+  for (int64_t k = (n - 1) / size * size; k >= 0; k -= size) {
+    const int64_t b = std::min(size, n - k);
     apply_block(a, k, b, phase.narrow(1, k, b), d.narrow(1, k, b));
   }
 }

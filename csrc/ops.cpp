@@ -245,7 +245,7 @@ TORCH_LIBRARY(fastinit, m) {
         random);
   m.def("sparse_(Tensor(a!) self, float sparsity, float std, " FASTINIT_SOURCE FASTINIT_PLACE, random);
   m.def("orthogonal_(Tensor(a!) self, float gain, int batch_dims, int[]? split_sizes, bool special, " FASTINIT_SOURCE
-        FASTINIT_PLACE,
+            FASTINIT_PLACE,
         random);
   m.def("constant_(Tensor(a!) self, Scalar value) -> ()", plain);
   m.def("eye_(Tensor(a!) self, " FASTINIT_PLACE, plain);

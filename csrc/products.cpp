@@ -8,9 +8,9 @@
 
 // The reference BLAS interface, with 32-bit integers, as in every BLAS that torch is built with. Weak: torch finds its
 // BLAS by name too, and a torch without one lacks these.
-#define FASTINIT_GEMM(name, type)                                                                               \
-  extern "C" __attribute__((weak)) void name(const char*, const char*, const int*, const int*, const int*,      \
-                                             const type*, const type*, const int*, const type*, const int*,     \
+#define FASTINIT_GEMM(name, type)                                                                           \
+  extern "C" __attribute__((weak)) void name(const char*, const char*, const int*, const int*, const int*,  \
+                                             const type*, const type*, const int*, const type*, const int*, \
                                              const type*, type*, const int*);
 FASTINIT_GEMM(sgemm_, float)
 FASTINIT_GEMM(dgemm_, double)

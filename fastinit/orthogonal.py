@@ -129,9 +129,7 @@ def block_orthogonal_(
         True
     """
     if has_torch_function_unary(tensor):
-        return overridden(
-            block_orthogonal_, tensor, split_sizes=split_sizes, gain=gain, generator=generator
-        )
+        return overridden(block_orthogonal_, tensor, split_sizes=split_sizes, gain=gain, generator=generator)
     _check_dims(tensor, 0)
     rows = shape_of(tensor)[0]
     if isinstance(split_sizes, int):
@@ -152,7 +150,7 @@ def delta_orthogonal_(tensor: Target, gain: float = 1, generator: Source = None,
     (Xiao et al. 2018, arXiv:1806.05393, algorithm 1: the *delta-orthogonal* kernel).
 
     Args:
-        tensor: what to fill: a weight (out, in / groups, \\*kernel) of 3, 4 or 5 dimensions with no more inputs than outputs.
+        tensor: what to fill: a weight (out, in / groups, kernel) with 1, 2 or 3 dimensions of the kernel, and no more inputs than outputs.
             The centre is at half the kernel's size, rounded down, where `dirac_` has it.
         gain: every element is multiplied by this.
         generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the (out, in / groups) matrix.
@@ -183,7 +181,7 @@ def delta_orthogonal_(tensor: Target, gain: float = 1, generator: Source = None,
         raise ValueError("Only tensors with 3, 4, or 5 dimensions are supported")
     if groups <= 0 or shape[0] % groups:
         raise ValueError("dim 0 must be divisible by groups")
-    if shape[0] // groups < shape[1]:
+    if shape[0] // groups < shape[1] and 0 not in shape:
         raise ValueError(f"a group has {shape[1]} inputs and {shape[0] // groups} outputs, too few to keep all norms")
     matrix, around = _centre(tensor)
     # The matrix first: a call that is refused is refused here, before anything is written.

@@ -79,6 +79,8 @@ RANDOM = [
     _one(fastinit.variance_scaling_, _WEIGHT, "(fan_avg)", scale=2.0, mode="fan_avg", distribution="normal"),
     _one(fastinit.variance_scaling_, _WEIGHT, "(fan_geo_avg)", mode="fan_geo_avg", transposed=True),
     _one(fastinit.orthogonal_, _WEIGHT, gain=1.5),
+    _one(fastinit.block_orthogonal_, _WEIGHT, split_sizes=2),
+    _one(fastinit.delta_orthogonal_, (3, 4), gain=0.5),
     _one(fastinit.sparse_, (2,), sparsity=0.3),
 ]
 

@@ -5,7 +5,7 @@ import linecache
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -30,13 +30,20 @@ def test_every_name_of_torch_is_here(name: str) -> None:
     assert name in fastinit.init.__all__
 
 
+# What a function takes beyond torch's signature: by keyword alone, and with a default under which it is torch's.
+BEYOND = {"orthogonal_": {"batch_dims": 0}}
+
+
 @pytest.mark.parametrize("name", NAMES + HELPERS)
 def test_signatures_are_torchs(name: str) -> None:
-    def shape(function: Callable[..., Any]) -> list[tuple[str, Any, Any, Any]]:
-        parameters = inspect.signature(function).parameters.values()
+    def shape(parameters: Iterable[inspect.Parameter]) -> list[tuple[str, Any, Any, Any]]:
         return [(p.name, p.kind, p.default, type(p.default)) for p in parameters]
 
-    assert shape(getattr(fastinit, name)) == shape(getattr(torch.nn.init, name))
+    ours = inspect.signature(getattr(fastinit, name)).parameters
+    beyond = {key: p.default for key, p in ours.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    assert beyond == BEYOND.get(name, {})
+    theirs = inspect.signature(getattr(torch.nn.init, name)).parameters
+    assert shape(p for key, p in ours.items() if key not in beyond) == shape(theirs.values())
 
 
 def test_every_public_name_exists_and_has_a_docstring() -> None:

@@ -212,6 +212,7 @@ CHECKED: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
     "normal_": (ops.normal_, (0.0, 1.0), WINDOW),
     "trunc_normal_": (ops.trunc_normal_, (0.0, 1.0, -2.0, 2.0), WINDOW),
     "sparse_": (ops.sparse_, (0.5, 0.01), WINDOW),
+    "orthogonal_": (ops.orthogonal_, (1.5, 0, [4, 5], False), WINDOW),
     "constant_": (ops.constant_, (0.5,), {}),
     "eye_": (ops.eye_, (), {"global_shape": [9, 8], "global_offset": [2, 1]}),
     "dirac_": (ops.dirac_, (2,), {}),
@@ -226,7 +227,7 @@ def test_opcheck(name: str, requires_grad: bool) -> None:
     torch.library.opcheck(op.default, (torch.zeros(shape, requires_grad=requires_grad), *args), kwargs)
 
 
-@pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "sparse_"])
+@pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "sparse_", "orthogonal_"])
 def test_random_operators_say_that_they_are(name: str) -> None:
     """The tag keeps compilers from merging, caching or recomputing a draw."""
     assert torch.Tag.nondeterministic_seeded in CHECKED[name][0].default.tags

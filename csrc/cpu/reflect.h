@@ -85,10 +85,9 @@ struct Reflectors {
       }
     }
     for (int c = 0; c < count; ++c) store(sums + c * lanes, partial[c]);
-    for (int half = partials / 2; half > 0; half /= 2) {
-      for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
-    }
-    return sums[0];
+    T sum = sums[0];
+    for (int i = 1; i < partials; ++i) sum += sums[i];
+    return sum;
   }
 
   // v = x + phase |x| e_1 with phase = x_1 / |x_1|; H x = -phase |x| e_1, which D turns into |x| e_1.

@@ -24,13 +24,13 @@ struct SmallMatrices {
 constexpr int64_t kSmallSide = 128;
 constexpr int64_t kSmallPanel = 64;  // columns that are made at a time
 // Above this many elements the work leaves the cache, and blocks of reflectors are faster (DEVNOTES.md).
-constexpr int64_t kSmallElements = 1 << 16;
+constexpr int64_t kSmallElements = 1 << 14;
 
-// Bytes of scratch that one thread needs.
+// Bytes of scratch that one thread needs, best at a multiple of 64.
 inline int64_t small_scratch_bytes(const SmallMatrices& s) {
   const int64_t length = (s.longer() + 15) / 16 * 16;
   const int64_t numbers = (s.complex ? 2 : 1) * length * (s.shorter() + kSmallPanel);
-  return numbers * (s.wide ? 8 : 4) + 64;
+  return numbers * (s.wide ? 8 : 4);
 }
 
 }  // namespace fastinit
