@@ -16,6 +16,7 @@
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/prod.h>
 #include <ATen/ops/square.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/view_as_real.h>
 #include <ATen/ops/where.h>
 
@@ -44,14 +45,27 @@ struct Block {
   at::Tensor squares;  // [batch, b]: v^H v
 };
 
-// The reflectors of b columns from (k, k) on: v = x + phase |x| e_1. The squares are summed in float64: a relative error e
-// in one moves every column of Q by e, and it is the largest of all errors otherwise.
+// v^H v of every column, summed in float64, a few columns at a time for the sake of memory.
+at::Tensor squares_of(const at::Tensor& v) {
+  constexpr int64_t kColumns = 64;
+  const at::Tensor real = v.is_complex() ? at::view_as_real(v) : v.unsqueeze(-1);
+  at::Tensor squares = at::empty({v.size(0), v.size(2)}, v.options().dtype(at::kDouble));
+  for (int64_t k = 0; k < v.size(2); k += kColumns) {
+    const int64_t count = std::min(kColumns, v.size(2) - k);
+    const at::Tensor wide = real.narrow(2, k, count).to(at::kDouble, /*non_blocking=*/false, /*copy=*/true);
+    at::Tensor sums = squares.narrow(1, k, count);
+    at::sum_out(sums, wide.square_(), at::IntArrayRef{1, 3});
+  }
+  return squares;
+}
+
+// The reflectors of b columns from (k, k) on: v = x + phase |x| e_1. A relative error e in v^H v moves a column of Q by e,
+// and would be the largest of all errors if it were that of a long sum in float32.
 Block reflectors(const at::Tensor& a, int64_t k, int64_t b, const at::Tensor& phase) {
   const at::Tensor v = at::empty({a.size(0), a.size(1) - k, b}, a.options());
   v.copy_(part(a, k, a.size(1) - k, k, b));
   v.narrow(1, 0, b).tril_();
-  const at::Tensor real = v.is_complex() ? at::view_as_real(v) : v.unsqueeze(-1);
-  const at::Tensor square = at::square(real.to(at::kDouble)).sum(at::IntArrayRef{1, 3});
+  const at::Tensor square = squares_of(v);
 
   const at::Tensor head = v.diagonal(0, 1, 2);
   const at::Tensor size = at::abs(head).to(at::kDouble);
@@ -59,7 +73,7 @@ Block reflectors(const at::Tensor& a, int64_t k, int64_t b, const at::Tensor& ph
   norm = at::where(norm == 0, at::ones_like(norm), norm);  // a Gaussian number that is 0, alone in its column
   head.copy_(phase * (size + norm));
   const at::Tensor rounded = at::abs(head).to(at::kDouble);
-  return {v, square.sub_(size.square_()).add_(rounded.square_())};
+  return {v, square - at::square(size) + at::square(rounded)};
 }
 
 // a[k:, k:] = (I - V T V^H) diag(d, a[k+b:, k+b:]), where V is made of the columns that d takes the place of.

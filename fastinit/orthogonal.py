@@ -1,9 +1,9 @@
 """Orthogonal initialisation (Saxe et al. 2013, arXiv:1312.6120), and what is made of orthogonal matrices.
 
-All of these are one operator. Its matrices are uniform over all orthogonal (in complex types: unitary) ones, in the sense
-of Haar measure, and are a fixed function of the numbers that `normal_` would have written (docs/stream.md, section 4.9).
-No factorisation takes place: the columns of a Gaussian matrix serve as the Householder vectors of a QR factorisation,
-which are Gaussian too (Stewart 1980, doi:10.1137/0717034), and only the product of the reflectors is computed.
+All of these are one operator. Its matrices are uniform over all orthogonal (in complex types: unitary) ones, in the
+sense of Haar's measure, and a fixed function of the numbers that `normal_` would have written (docs/stream.md, section
+4.9). Nothing is factorised: the columns of a Gaussian matrix serve as they are as the vectors of Householder
+reflectors (Stewart 1980, doi:10.1137/0717034), and only the reflectors' product is computed.
 """
 
 import math
@@ -40,11 +40,10 @@ def orthogonal_(tensor: Target, gain: float = 1, generator: Source = None, *, ba
         NotImplementedError: an integer or boolean type.
         RuntimeError: a tensor whose elements share memory.
 
-    The same key gives the same matrix up to rounding on every device and number of threads (on the CPU, bit for bit where
-    the shorter side is at most 64 and the matrix has at most 65,536 elements). ``max |QᵀQ - 1|`` stays within
-    ``8 sqrt(n)`` units of the type it is computed in. A shard takes the memory and time of the whole, since every
-    element depends on all of the Gaussian's. Products are computed in full, whatever
-    `torch.set_float32_matmul_precision` or autocast say.
+    The same key gives the same matrix to within rounding (docs/stream.md, section 6) on every device and any number of
+    threads, and Q* Q is 1 to within a few units of the last place of the type that is computed in. Products are never
+    of less precision, whatever `torch.set_float32_matmul_precision` and autocast say. A shard takes the memory and
+    time of the whole, since every element depends on all of the Gaussian's.
 
     Example:
         >>> import torch, fastinit
@@ -65,8 +64,8 @@ def orthogonal_(tensor: Target, gain: float = 1, generator: Source = None, *, ba
 def special_orthogonal_(tensor: Target, gain: float = 1, generator: Source = None, *, batch_dims: int = 0) -> Target:
     """Fill with a rotation: an orthogonal matrix of determinant 1, uniform over all of them, times ``gain``, in place.
 
-    For complex types, a unitary matrix of determinant 1. All else is as for `orthogonal_`, whose matrix for the same key
-    this is, its last column multiplied by the inverse of the determinant.
+    For complex types, a unitary matrix of determinant 1. All else is as for `orthogonal_`, whose matrix for the same
+    key this is with its last column multiplied by the inverse of the determinant.
 
     Args:
         tensor: what to fill: a square matrix, once dimensions after the first (of the matrix) are flattened.
@@ -150,8 +149,8 @@ def delta_orthogonal_(tensor: Target, gain: float = 1, generator: Source = None,
     (Xiao et al. 2018, arXiv:1806.05393, algorithm 1: the *delta-orthogonal* kernel).
 
     Args:
-        tensor: what to fill: a weight (out, in / groups, kernel) with 1, 2 or 3 dimensions of the kernel, and no more inputs than outputs.
-            The centre is at half the kernel's size, rounded down, where `dirac_` has it.
+        tensor: what to fill: a weight (out, in / groups, kernel), its kernel of 1, 2 or 3 dimensions, with no more
+            inputs than outputs. The centre is at half the kernel's size, rounded down, where `dirac_` has it.
         gain: every element is multiplied by this.
         generator: see `fastinit.init`; one draw is consumed, that of `normal_` on the (out, in / groups) matrix.
         groups: the convolution's groups, each of which gets a matrix of its own.

@@ -37,6 +37,7 @@ class Initializer:
     dimensions: tuple[int, ...]  # the numbers of dimensions it takes
     random: bool = True
     groups: int = 1  # what the first dimension must be a multiple of
+    tall: bool = False  # whether the first dimension must not be smaller than the second
 
     def __call__(self, target: Any, generator: Source = None) -> Any:
         """Fill; the generator is dropped where there is nothing to draw."""
@@ -80,7 +81,7 @@ RANDOM = [
     _one(fastinit.variance_scaling_, _WEIGHT, "(fan_geo_avg)", mode="fan_geo_avg", transposed=True),
     _one(fastinit.orthogonal_, _WEIGHT, gain=1.5),
     _one(fastinit.block_orthogonal_, _WEIGHT, split_sizes=2),
-    _one(fastinit.delta_orthogonal_, (3, 4), gain=0.5),
+    Initializer("delta_orthogonal_", fastinit.delta_orthogonal_, {"gain": 0.5}, (3, 4), tall=True),
     _one(fastinit.sparse_, (2,), sparsity=0.3),
 ]
 

@@ -21,6 +21,8 @@ def blocks(draw: st.DrawFn, initializer: Initializer) -> tuple[tuple[int, ...], 
     dimensions = draw(st.sampled_from(initializer.dimensions))
     shape = [draw(st.integers(1, 9)) for _ in range(dimensions)]
     shape[0] *= initializer.groups
+    if initializer.tall:
+        shape[0] = max(shape[:2])
     ends = [sorted((draw(st.integers(0, size)), draw(st.integers(0, size)))) for size in shape]
     return tuple(shape), tuple(slice(*pair) for pair in ends)
 

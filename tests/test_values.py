@@ -1,4 +1,4 @@
-"""What is written: the parameters of each rule, the fixed patterns, sparse and orthogonal matrices."""
+"""What is written: the parameters of each rule, the fixed patterns, sparse matrices."""
 
 import math
 from collections.abc import Callable
@@ -195,46 +195,6 @@ def test_sparse_takes_its_zeros_from_the_generator_too() -> None:
         return fastinit.sparse_(torch.empty(50, 20), 0.5, generator=torch.Generator().manual_seed(3)) == 0
 
     assert torch.equal(zeros(1), zeros(2))
-
-
-# orthogonal_
-
-ORTHOGONAL_SHAPES = [(1, 1), (8, 8), (40, 12), (12, 40), (6, 5, 3, 3), (70, 4, 3)]
-
-
-@pytest.mark.parametrize("shape", ORTHOGONAL_SHAPES, ids=str)
-@pytest.mark.parametrize("dtype", [*RANDOM_TYPES, torch.complex64, torch.complex128], ids=str)
-@pytest.mark.parametrize("gain", [1, 2.5])
-def test_orthogonal_in_every_type(shape: tuple[int, ...], dtype: torch.dtype, gain: float) -> None:
-    w = fastinit.orthogonal_(torch.empty(shape, dtype=dtype), gain, Key(1))
-    wide = torch.complex128 if dtype.is_complex else torch.float64
-    q = w.to(wide).reshape(shape[0], -1) / gain
-    identity = torch.eye(min(q.shape), dtype=wide)
-    product = q @ q.mH if q.shape[0] <= q.shape[1] else q.mH @ q
-    # The sum of products is off by about the rounding of their factors; narrow types start from a float32 result.
-    step = max(torch.finfo(dtype).eps, torch.finfo(torch.float32).eps) if dtype.itemsize < 8 else torch.finfo(dtype).eps
-    torch.testing.assert_close(product, identity, rtol=0, atol=8 * step)
-
-
-def test_orthogonal_factorises_the_matrix_normal_draws() -> None:
-    w = fastinit.orthogonal_(torch.empty(20, 4, 2, dtype=torch.float64), generator=Key(6))
-    gaussian = fastinit.normal_(torch.empty(20, 8, dtype=torch.float64), generator=Key(6))
-    r = w.reshape(20, 8).T @ gaussian
-    torch.testing.assert_close(r.tril(-1), torch.zeros(8, 8, dtype=torch.float64), rtol=0, atol=1e-12)
-    assert (r.diagonal() > 0).all()
-
-
-def test_orthogonal_is_uniform_over_rotations_and_reflections() -> None:
-    determinants = [fastinit.orthogonal_(torch.empty(3, 3), generator=Key(i)).det().item() for i in range(400)]
-    assert 140 < sum(determinant > 0 for determinant in determinants) < 260  # six standard deviations
-
-
-def test_orthogonal_fills_a_channels_last_weight() -> None:
-    w = torch.empty(8, 4, 3, 3).to(memory_format=torch.channels_last)
-    assert torch.equal(
-        fastinit.orthogonal_(w, generator=Key(1)), fastinit.orthogonal_(torch.empty(8, 4, 3, 3), 1, Key(1))
-    )
-    assert w.is_contiguous(memory_format=torch.channels_last)
 
 
 # Shapes on which torch divides by zero
