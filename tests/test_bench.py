@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import fastinit
-from fastinit.bench import floors, grid, isa, machine, main, memory, plots, report, sweep, timing
+from fastinit.bench import floors, grid, isa, machine, main, memory, orthogonal, plots, report, sweep, timing
 from fastinit.bench.fills import DTYPES, FILLS, LAYOUTS, Layout, dims_for, empty, numpy_run, shape_of
 from fastinit.bench.timing import Timing
 
@@ -239,6 +239,42 @@ def test_a_sweep_from_the_command_line_leaves_a_table_a_file_and_a_picture(
     assert (results["schema"], results["suite"]) == (report.SCHEMA, "sweep")
     assert [cell["elements"] for cell in results["cells"]] == [16, 64]
     assert (tmp_path / "sweep.png").read_bytes().startswith(PNG)
+
+
+def test_orthogonal_matrices_are_timed_and_checked_in_both_libraries() -> None:
+    result = orthogonal.measure(orthogonal.Case(8, 5, batch=3), 1, samples=1)
+    assert set(result.timings) == {"fastinit", "torch"}
+    assert result.times_torch == pytest.approx(result.timings["torch"].seconds / result.timings["fastinit"].seconds)
+    assert 0 < result.error < 1e-6
+    assert result.torch_error is not None
+    assert 0 < result.torch_error < 1e-6
+    assert orthogonal.departure(torch.tensor([[[1.0, 0.0], [0.25, 1.0]]])) == 0.25
+    assert orthogonal.Case(3, 2).operations == 2 * 3 * 4 - 2 / 3 * 8
+
+
+def test_the_promises_about_orthogonal_matrices_are_kept_or_not_by_arithmetic() -> None:
+    seconds = {"fastinit": Timing.of([0.5]), "torch": Timing.of([1.4]), "product": Timing.of([0.4])}
+    single = orthogonal.Result(orthogonal.Case(4, 4, times_torch=2.8, share=0.7), 1, seconds, 2**-19, 1e-6, 128)
+    half = orthogonal.Result(orthogonal.Case(4, 4, dtype="bfloat16"), 1, {"fastinit": Timing.of([0.6])}, 0.1, None, 0)
+    assert single.share == pytest.approx(4 / 3 / 0.5 / (2 / 0.4))
+    kept = {verdict.promise: verdict.met for verdict in orthogonal.verdicts([single, half])}
+    assert kept == {
+        "4 x 4 against torch": True,
+        "4 x 4, operations against mm's": False,
+        "4 x 4, max |Q*Q - 1|": True,  # exactly 16 units
+        "4 x 4, extra memory": False,
+        "4 x 4 bfloat16 against float32": False,
+    }
+
+
+def test_the_orthogonal_suite_leaves_a_table_a_file_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["orthogonal", "--largest", "64", "--threads", "1", "--out", str(tmp_path)])
+    assert "2 x 2" in capsys.readouterr().out
+    results = json.loads((tmp_path / "orthogonal.json").read_text())
+    assert [record["matrix"] for record in results["matrices"]] == [[2, 2], [8, 8]]
+    assert (tmp_path / "orthogonal.png").read_bytes().startswith(PNG)
 
 
 def test_a_forced_instruction_set_is_the_one_that_runs(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from fastinit.info import info
 
-from . import floors, gpu, gpu_plot, gpu_tables, grid, isa, machine, plots, report, sweep, tables
+from . import floors, gpu, gpu_plot, gpu_tables, grid, isa, machine, orthogonal, plots, report, sweep, tables
 from .cuda import Cuda
 from .fills import DTYPES, FILLS, LAYOUTS
 
@@ -18,7 +18,7 @@ QUICK_OPS = ("uniform_", "normal_", "trunc_normal_ [-2, 2]", "kaiming_normal_")
 QUICK_SIZES = (6, 12, 18, 22)
 
 
-SUITES = ("floors", "sweep", "isa")
+SUITES = ("floors", "sweep", "isa", "orthogonal")
 
 
 def main(argv: list[str]) -> int:
@@ -57,6 +57,10 @@ def _parser() -> argparse.ArgumentParser:
     suite = suites.add_parser("isa", parents=[common], help="the main ops under each instruction set")
     suite.add_argument("--sizes", type=int, nargs="+", default=[16, 24], help="log2 of the elements (%(default)s)")
     suite.set_defaults(run=_isa)
+
+    suite = suites.add_parser("orthogonal", parents=[common], help="orthogonal matrices, with their error")
+    suite.add_argument("--largest", type=int, default=2**24, help="no matrices of more elements (%(default)s)")
+    suite.set_defaults(run=_orthogonal)
 
     suite = suites.add_parser("gpu", parents=[out], help="the CUDA backend on the current card")
     suite.add_argument("--quick", action="store_true", help="a sweep of four ops, two dtypes, four sizes only")
@@ -101,6 +105,19 @@ def _isa(args: argparse.Namespace) -> int:
     report.save_json(args.out / "isa.json", "isa", facts, {"sets": records})
     plots.plot_isa(args.out / "isa.png", facts, isa.one_thread_rates(records, max(args.sizes)))
     return 0
+
+
+def _orthogonal(args: argparse.Namespace) -> int:
+    facts = machine.describe()
+    cases = [case for case in orthogonal.CASES if case.batch * case.rows * case.columns <= args.largest]
+    results = orthogonal.orthogonal(args.threads, cases)
+    verdicts = orthogonal.verdicts(results)
+    report.show(facts, tables.orthogonal_sheet(results))
+    report.show(facts, tables.verdicts_sheet(verdicts))
+    records = {"matrices": [r.record() for r in results], "floors": [v.record() for v in verdicts]}
+    report.save_json(args.out / "orthogonal.json", "orthogonal", facts, records)
+    plots.plot_orthogonal(args.out / "orthogonal.png", facts, results)
+    return 1 if any(verdict.met is False for verdict in verdicts) else 0
 
 
 def _gpu(args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from .floors import Verdict
 from .machine import Facts, headline
+from .orthogonal import Result
 from .sweep import Cell
 
 RIVALS: Final = {
@@ -81,6 +82,30 @@ def plot_floors(path: Path, machine: Facts, verdicts: Sequence[Verdict]) -> None
     axes.tick_params(axis="y", labelsize=7)
     axes.set_xlabel("times the bound (threads in brackets)")
     axes.set_title(headline(machine), fontsize=9)
+    save(figure, path)
+
+
+def plot_orthogonal(path: Path, machine: Facts, results: Sequence[Result]) -> None:
+    """Square float32 matrices: milliseconds over n on the left, max |Q*Q - 1| on the right."""
+    square = [r for r in results if r.case.rows == r.case.columns and r.case.batch == 1 and r.case.dtype == "float32"]
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure.suptitle(f"orthogonal_, float32, n x n: {headline(machine)}", fontsize=10)
+    time, error = figure.subplots(1, 2)
+    for threads, style in zip(sorted({result.threads for result in square}), STYLES, strict=False):
+        shown = [result for result in square if result.threads == threads]
+        sizes = [result.case.rows for result in shown]
+        for rival in ("fastinit", "torch"):
+            seconds = [result.timings[rival].seconds * 1e3 for result in shown]
+            time.plot(sizes, seconds, style, color=RIVALS[rival], label=f"{rival} ({threads})")
+            errors = [result.error if rival == "fastinit" else result.torch_error for result in shown]
+            error.plot(sizes, errors, style, color=RIVALS[rival], label=f"{rival} ({threads})")
+    for axes, label in ((time, "ms"), (error, "max |Q*Q - 1|")):
+        axes.set_xscale("log", base=2)
+        axes.set_yscale("log")
+        axes.set_xlabel("n")
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7, title="threads in brackets", title_fontsize=7)
     save(figure, path)
 
 

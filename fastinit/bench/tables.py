@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from .fills import DTYPES
 from .floors import Verdict
 from .isa import Record
+from .orthogonal import Result
 from .report import MISSED, Sheet, figure
 from .sweep import Cell
 
@@ -81,4 +82,26 @@ def _set_row(cell: Record) -> tuple[str, ...]:
         figure(cell["elements_per_s"] / 1e9),
         f"{cell['share_of_write_limit']:.0%}",
         figure(cell["ratio_to_torch"]),
+    )
+
+
+def orthogonal_sheet(results: Sequence[Result]) -> Sheet:
+    """Orthogonal matrices, one line a shape, with their errors."""
+    columns = ("matrices", "threads", "ms", "torch ms", "x torch", "of mm's rate", "error", "torch's", "extra memory")
+    notes = "error is max |Q*Q - 1|; extra memory is the peak beyond the tensor, as a multiple of it."
+    return Sheet("Orthogonal matrices", columns, [_orthogonal_row(result) for result in results], notes)
+
+
+def _orthogonal_row(result: Result) -> tuple[str, ...]:
+    torch = result.timings.get("torch")
+    return (
+        str(result.case),
+        str(result.threads),
+        figure(result.timings["fastinit"].seconds * 1e3),
+        figure(torch.seconds * 1e3 if torch else None),
+        figure(result.times_torch),
+        "-" if result.share is None else f"{result.share:.0%}",
+        f"{result.error:.1e}",
+        "-" if result.torch_error is None else f"{result.torch_error:.1e}",
+        figure(result.extra),
     )
