@@ -48,6 +48,7 @@ void orthogonalize_small(const at::Tensor& matrices, double gain, bool special) 
   SmallMatrices s;
   const bool complex = matrices.is_complex();
   s.data = matrices.data_ptr();
+  s.count = matrices.size(0);
   s.rows = matrices.size(1);
   s.columns = matrices.size(2);
   s.stride = matrices.stride(0) * (complex ? 2 : 1);
@@ -58,7 +59,7 @@ void orthogonalize_small(const at::Tensor& matrices, double gain, bool special) 
   const int64_t work = s.rows * s.columns * s.shorter();
   constexpr std::align_val_t kLine{64};
   constexpr int64_t kGrainWork = 1 << 17;  // multiplications worth a thread
-  parallel(matrices.size(0), std::max<int64_t>(1, kGrainWork / work), [&](int64_t begin, int64_t end) {
+  parallel(s.count, std::max<int64_t>(1, kGrainWork / work), [&](int64_t begin, int64_t end) {
     const auto bytes = static_cast<size_t>(small_scratch_bytes(s));
     void* const scratch = ::operator new(bytes, kLine);  // unaligned vectors would cost a third of the speed
     kernels().orthogonalize(s, begin, end, scratch);

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = Path("build", "native-tests")
 EXTENSION = Path("build", f"native-{sys.implementation.cache_tag}-torch{torch.__version__}")  # as setup.py names it
 
-PROGRAM = [Path("tests", "native", name) for name in ("main.cpp", "cases.cpp")]
+PROGRAM = [Path("tests", "native", name) for name in ("main.cpp", "cases.cpp", "orthogonal.cpp")]
 CPU = Path("tests", "native", "engine_cpu.cpp")
 CUDA = [
     Path("tests", "native", "engine_cuda.cpp"),
@@ -217,7 +217,8 @@ def test_other_compilers_and_processors_give_the_same_bits(expected: dict[str, s
 
 @pytest.mark.parametrize("engine", ["one", "many"])
 def test_cuda_kernels_give_the_same_bits_as_the_cpu(expected: dict[str, str], engine: str) -> None:
-    assert hashes("cuda", engine) == expected
+    fills = {case: value for case, value in expected.items() if not case.startswith("orthogonal")}
+    assert hashes("cuda", engine) == fills
 
 
 @pytest.mark.parametrize("engine", ["one", "many", "captured"])

@@ -5,10 +5,11 @@
 
 namespace fastinit {
 
-// Matrices number 0, 1, ... start `stride` numbers apart (a complex element is two numbers) and hold rows x columns
+// `count` matrices start `stride` numbers apart (a complex element is two numbers) and hold rows x columns
 // elements each, row by row. min(rows, columns) is at most kSmallSide.
 struct SmallMatrices {
   void* data;
+  int64_t count;
   int64_t rows;
   int64_t columns;
   int64_t stride;

@@ -19,4 +19,7 @@ struct Case {
 // Throws std::logic_error if a distribution is not planned in the form that its case is meant to reach.
 std::vector<Case> all_cases();
 
+// orthogonal.cpp's part of them.
+void add_orthogonal(std::vector<Case>& cases);
+
 }  // namespace fastinit::test

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../../csrc/cpu/small.h"
 #include "../../csrc/stream/fill.h"
 #include "../../csrc/stream/pattern.h"
 #include "../../csrc/stream/sparse.h"
@@ -22,5 +23,9 @@ void engine_pattern(const PatternFill& f);
 void engine_sparse(const SparseFill& s);
 void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t* out);
 const LaneRuns& engine_lanes();
+
+// What turns Gaussian matrices into orthogonal ones; nullptr where that is done by other means than a kernel.
+using Orthogonalize = void (*)(const SmallMatrices&);
+Orthogonalize engine_orthogonalize();
 
 }  // namespace fastinit::test

@@ -1,3 +1,5 @@
+#include <new>
+
 #include "../../csrc/cpu/dispatch.h"
 #include "../../csrc/cpu/pattern.h"
 #include "../../csrc/cpu/sparse.h"
@@ -61,6 +63,16 @@ void engine_sparse(const SparseFill& s) { clear_columns(s, 0, s.columns); }
 
 void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t* out) {
   kernels().words(key, domain, first, count, out);
+}
+
+Orthogonalize engine_orthogonalize() {
+  return [](const SmallMatrices& s) {
+    constexpr std::align_val_t line{64};
+    void* const scratch = ::operator new(static_cast<size_t>(small_scratch_bytes(s)), line);
+    kernels().orthogonalize(s, 0, 1, scratch);
+    kernels().orthogonalize(s, 1, s.count, scratch);
+    ::operator delete(scratch, line);
+  };
 }
 
 const LaneRuns& engine_lanes() {

@@ -68,4 +68,6 @@ void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t
 
 const LaneRuns& engine_lanes() { return kLanes; }
 
+Orthogonalize engine_orthogonalize() { return nullptr; }
+
 }  // namespace fastinit::test
