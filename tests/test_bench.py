@@ -255,7 +255,8 @@ def test_orthogonal_matrices_are_timed_and_checked_in_both_libraries() -> None:
 def test_the_promises_about_orthogonal_matrices_are_kept_or_not_by_arithmetic() -> None:
     seconds = {"fastinit": Timing.of([0.5]), "torch": Timing.of([1.4]), "product": Timing.of([0.4])}
     single = orthogonal.Result(orthogonal.Case(4, 4, times_torch=2.8, share=0.7), 1, seconds, 2**-19, 1e-6, 128)
-    half = orthogonal.Result(orthogonal.Case(4, 4, dtype="bfloat16"), 1, {"fastinit": Timing.of([0.6])}, 0.1, None, 0)
+    rivals = {"fastinit": Timing.of([0.6]), "float32": Timing.of([0.5])}
+    half = orthogonal.Result(orthogonal.Case(4, 4, dtype="bfloat16"), 1, rivals, 0.1, None, 0)
     assert single.share == pytest.approx(4 / 3 / 0.5 / (2 / 0.4))
     kept = {verdict.promise: verdict.met for verdict in orthogonal.verdicts([single, half])}
     assert kept == {
@@ -265,6 +266,14 @@ def test_the_promises_about_orthogonal_matrices_are_kept_or_not_by_arithmetic() 
         "4 x 4, extra memory": False,
         "4 x 4 bfloat16 against float32": False,
     }
+
+
+def test_extra_memory_of_an_orthogonal_matrix_is_read_in_a_process_of_its_own() -> None:
+    extra = orthogonal.extra_bytes(orthogonal.Case(2048, 1024), 1)
+    if extra is None:
+        assert not Path("/proc/self/clear_refs").exists()
+        return
+    assert 2**20 < extra < 1.5 * 4 * 2048 * 1024
 
 
 def test_the_orthogonal_suite_leaves_a_table_a_file_and_a_picture(
