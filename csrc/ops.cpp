@@ -14,6 +14,7 @@
 #include "batch.h"
 #include "laws.h"
 #include "layout.h"
+#include "under_bit.h"
 
 namespace fastinit {
 namespace {
@@ -279,6 +280,16 @@ TORCH_LIBRARY_IMPL(fastinit, Autograd, m) {
 TORCH_LIBRARY_IMPL(fastinit, ADInplaceOrView, m) {
 #define FASTINIT_COUNT(name, type) m.impl(#name, &Counted<type>::call<k_##name>);
   FASTINIT_OPS(FASTINIT_COUNT)
+}
+
+TORCH_LIBRARY_IMPL(fastinit, Conjugate, m) {
+#define FASTINIT_CONJUGATE(name, type) m.impl(#name, &UnderBit<ConjugateBit, type>::call<k_##name>);
+  FASTINIT_OPS(FASTINIT_CONJUGATE)
+}
+
+TORCH_LIBRARY_IMPL(fastinit, Negative, m) {
+#define FASTINIT_NEGATE(name, type) m.impl(#name, &UnderBit<NegativeBit, type>::call<k_##name>);
+  FASTINIT_OPS(FASTINIT_NEGATE)
 }
 
 }  // namespace fastinit

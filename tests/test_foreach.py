@@ -401,3 +401,65 @@ def test_laws_are_one_or_as_many_as_the_targets() -> None:
     law = (fastinit.dispatch.NORMAL, (0.0, 1.0))
     with pytest.raises(ValueError, match="one law or 3"):
         fill_many([torch.empty(2)] * 3, [law, law], None)
+
+
+def under_bits() -> list[Tensor]:
+    """Views that are conjugated, negated, both, or neither, with memory around and between them that is not theirs."""
+    memory = torch.full((4, 12, 40), 7.0, dtype=torch.complex64)
+    return [
+        memory[0, 1:9, 3:30].conj(),
+        memory[1, 1:9, 3:30].conj().imag,  # negated
+        memory[2, 1:9, 3:30],
+        memory[3, 1:9, 3:30].conj().t(),
+        torch._neg_view(memory[3, 9:, 3:]).conj(),
+    ]
+
+
+@pytest.mark.parametrize("call", ["normal", "uniform", "kaiming_normal"])
+def test_views_with_a_bit_read_as_they_were_filled(call: str) -> None:
+    views, ones = under_bits(), under_bits()
+    assert [(t.is_conj(), t.is_neg()) for t in views] == [(c, n) for c, n in zip((1, 0, 0, 1, 1), (0, 1, 0, 0, 1))]
+    versions = [t._version for t in views]
+    torch.manual_seed(3)
+    assert at_once(call, views, None) is views
+    torch.manual_seed(3)
+    one_by_one(call, ones, [None] * len(ones))
+    for view, one, version in zip(views, ones, versions, strict=True):
+        assert torch.equal(view.resolve_conj().resolve_neg(), one.resolve_conj().resolve_neg())
+        assert view._version > version
+    assert torch.equal(views[0]._base, ones[0]._base)  # type: ignore[arg-type] # all of the memory around them, too
+
+
+@pytest.mark.parametrize("bit", [torch.conj, torch._neg_view])
+def test_of_views_with_and_without_a_bit_that_overlap_the_last_one_counts(bit: Callable[[Tensor], Tensor]) -> None:
+    def overlapping() -> list[Tensor]:
+        memory = torch.zeros(12, 40, dtype=torch.complex64)
+        return [bit(memory), memory[:8], bit(memory[4:]), bit(memory[4:]), memory[:, 5:9], torch.empty(3, 3)]
+
+    views, ones = overlapping(), overlapping()
+    keys = Key(5)
+    at_once("normal", views, keys)
+    one_by_one("normal", ones, [keys.fold_in(i) for i in range(len(ones))])
+    assert torch.equal(views[1]._base, ones[1]._base)  # type: ignore[arg-type] # a view has a base
+    assert torch.equal(views[-1], ones[-1])
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_refused_list_of_views_with_a_bit_is_left_alone(second: bool) -> None:
+    memory = torch.full((6, 6), 7 + 3j)
+    wide = memory[:1].expand(6, 6)  # rows that are one
+    views = [memory.conj(), wide] if second else [wide.conj(), memory]
+    state = torch.get_rng_state()
+    with pytest.raises(RuntimeError, match="single memory location"):
+        foreach.normal_(views)
+    assert torch.equal(memory, torch.full((6, 6), 7 + 3j))
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(RuntimeError, match="normal expects std"):
+        foreach.normal_([memory.conj(), torch.empty(3)], std=-1.0)
+    assert torch.equal(memory, torch.full((6, 6), 7 + 3j))
+
+
+def test_constants_under_a_bit_are_what_is_read() -> None:
+    memory = torch.zeros(2, 5, dtype=torch.complex64)
+    foreach.ones_([memory[0].conj(), memory[1].conj().imag])
+    assert torch.equal(memory, torch.tensor([[1.0 + 0j] * 5, [-1j] * 5]))

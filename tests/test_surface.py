@@ -189,6 +189,28 @@ def test_a_conjugate_view_reads_as_it_was_filled(initializer: Initializer) -> No
     assert torch.equal(view.resolve_conj(), expected)
 
 
+@pytest.mark.parametrize("initializer", ALL, ids=str)
+def test_a_negated_view_reads_as_it_was_filled(initializer: Initializer) -> None:
+    expected = initializer(torch.empty(initializer.shape), Key(1))
+    pairs = torch.zeros(initializer.shape, dtype=torch.complex64)
+    view = pairs.conj().imag
+    assert view.is_neg()
+    version = pairs._version
+    assert initializer(view, Key(1)) is view
+    assert torch.equal(view.resolve_neg(), expected)
+    assert torch.equal(pairs.imag, -expected)
+    assert not pairs.real.any()
+    assert pairs._version > version
+
+
+def test_views_with_a_bit_are_filled_within_their_memory() -> None:
+    """Many times over: a write that strays ends the process only now and then."""
+    for _ in range(500):
+        for function in (fastinit.sparse_, fastinit.orthogonal_, fastinit.normal_):
+            arguments = (0.5,) if function is fastinit.sparse_ else ()
+            function(torch.empty(6, 45, dtype=torch.complex64).conj(), *arguments)
+
+
 @pytest.mark.parametrize("initializer", RANDOM, ids=str)
 @pytest.mark.parametrize("dtype", RANDOM_TYPES, ids=str)
 def test_narrow_types_hold_the_rounded_float32_values(initializer: Initializer, dtype: torch.dtype) -> None:

@@ -1,7 +1,7 @@
 """``orthogonal``: orthogonal matrices beside torch's, by size and shape, with their error beside their time.
 
-The rate is that of the operations that the product of the reflectors takes, 2 m n^2 - 2/3 n^3 for m x n, beside the rate
-of torch's own product of such matrices in the same run. The error is max |Q* Q - 1|, computed in float64.
+The rate is that of the operations that the product of the reflectors takes, 2 m n^2 - 2/3 n^3 for m x n, beside that of
+torch.mm on such matrices in the same run. The error is max |Q* Q - 1|, computed in float64.
 """
 
 from __future__ import annotations
