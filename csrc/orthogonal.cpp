@@ -61,7 +61,7 @@ void orthogonalize_small(const at::Tensor& matrices, double gain, bool special) 
   constexpr int64_t kGrainWork = 1 << 17;  // multiplications worth a thread
   parallel(s.count, std::max<int64_t>(1, kGrainWork / work), [&](int64_t begin, int64_t end) {
     const auto bytes = static_cast<size_t>(small_scratch_bytes(s));
-    void* const scratch = ::operator new(bytes, kLine);  // unaligned vectors would cost a third of the speed
+    void* const scratch = ::operator new(bytes, kLine);  // no vector lies across two lines
     kernels().orthogonalize(s, begin, end, scratch);
     ::operator delete(scratch, kLine);
   });
