@@ -9,6 +9,7 @@
 
 #include "batch.h"
 #include "stream/fill.h"
+#include "stream/matrices.h"
 #include "stream/pattern.h"
 #include "stream/source.h"
 #include "stream/sparse.h"
@@ -31,6 +32,9 @@ class Device {
   virtual void fill(const at::Tensor& on, const Fill& f, const Captured& captured) const = 0;
   virtual void fill(const at::Tensor& on, const PatternFill& f) const = 0;
   virtual void clear(const at::Tensor& on, const SparseFill& f, const Captured& captured) const = 0;
+
+  // Makes Gaussian matrices orthogonal, in place, if there is a kernel for matrices of this size; says whether there is.
+  virtual bool orthogonalize(const at::Tensor& on, const SmallMatrices& s) const = 0;
 
   // All of them together; they do not overlap.
   virtual void fill_many(const Batch& batch, const Captured& captured) const = 0;

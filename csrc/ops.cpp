@@ -258,9 +258,7 @@ TORCH_LIBRARY(fastinit, m) {
 }
 
 // Where there is no kernel of ours, a constant is still a constant: other devices and layouts get torch's own fill.
-// Orthogonal matrices rest on this device's normal_ and on torch's products.
 TORCH_LIBRARY_IMPL(fastinit, CompositeExplicitAutograd, m) {
-  m.impl("orthogonal_", orthogonal);
   m.impl("constant_",
          [](const at::Tensor& self, const at::Scalar& value) { at::fill_(const_cast<at::Tensor&>(self), value); });
   m.impl("fill_many_", constants_elsewhere);

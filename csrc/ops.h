@@ -32,6 +32,9 @@ void sparse(const Device&, const at::Tensor& self, double sparsity, double std, 
 void constant(const Device&, const at::Tensor& self, const at::Scalar& value);
 void eye(const Device&, const at::Tensor& self, Ints global_shape, Ints global_offset);
 void dirac(const Device&, const at::Tensor& self, int64_t groups, Ints global_shape, Ints global_offset);
+// orthogonal.cpp. Matrices that the device has no kernel for rest on torch's products.
+void orthogonal(const Device&, const at::Tensor& self, double gain, int64_t batch_dims, Ints split_sizes, bool special,
+                Generator, Ints key, Ints global_shape, Ints global_offset);
 // Fills of many tensors, each as by an operator above, in order. One law (laws.h) and its four parameters for all, or as
 // many as there are tensors. Keys: two numbers a tensor; or, with `first`, one key, into which the tensors fold the
 // numbers first, first + 1 and so on. Places: all tensors' numbers one after the other.
@@ -53,13 +56,11 @@ void implement(torch::Library& m) {
   m.impl("normal_", &Bound<device, normal>::call);
   m.impl("trunc_normal_", &Bound<device, trunc_normal>::call);
   m.impl("sparse_", &Bound<device, sparse>::call);
+  m.impl("orthogonal_", &Bound<device, orthogonal>::call);
   m.impl("constant_", &Bound<device, constant>::call);
   m.impl("eye_", &Bound<device, eye>::call);
   m.impl("dirac_", &Bound<device, dirac>::call);
   m.impl("fill_many_", &Bound<device, fill_many>::call);
 }
-
-// orthogonal.cpp: every device that has a normal_.
-OrthogonalOp orthogonal;
 
 }  // namespace fastinit

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <vector>
 
@@ -99,6 +100,20 @@ class Cpu final : public Device {
   void clear(const at::Tensor&, const SparseFill& f, const Captured&) const override {
     parallel(f.columns, std::max<int64_t>(1, kUnit / f.global_rows),
              [&](int64_t begin, int64_t end) { clear_columns(f, begin, end); });
+  }
+
+  bool orthogonalize(const at::Tensor&, const SmallMatrices& s) const override {
+    if (!is_small(s)) return false;
+    const int64_t work = s.rows * s.columns * s.shorter();
+    constexpr std::align_val_t kLine{64};
+    constexpr int64_t kGrainWork = 1 << 17;  // multiplications worth a thread
+    parallel(s.count, std::max<int64_t>(1, kGrainWork / work), [&](int64_t begin, int64_t end) {
+      const auto bytes = static_cast<size_t>(small_scratch_bytes(s));
+      void* const scratch = ::operator new(bytes, kLine);  // no vector lies across two lines
+      kernels().orthogonalize(s, begin, end, scratch);
+      ::operator delete(scratch, kLine);
+    });
+    return true;
   }
 
   // One parallel region over the units of all tensors, one after the other.

@@ -67,6 +67,8 @@ class Cuda final : public Device {
     cuda::clear(f, captured, stream());
   }
 
+  bool orthogonalize(const at::Tensor&, const SmallMatrices&) const override { return false; }
+
   // Consecutive elements go together; each other layout has a launch of its own.
   void fill_many(const Batch& batch, const Captured& captured) const override {
     const c10::cuda::CUDAGuard guard(batch[0].device());

@@ -2,14 +2,11 @@
 #include <ATen/MemoryOverlap.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/empty.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
-#include <new>
-
-#include "cpu/dispatch.h"
 #include "householder.h"
+#include "laws.h"
 #include "layout.h"
 #include "ops.h"
 #include "parallel.h"
@@ -19,61 +16,29 @@ namespace {
 
 // The type to compute in: the result is rounded once, at the end.
 at::ScalarType computing_type(const at::Tensor& self) {
-  switch (self.scalar_type()) {
-    case at::kDouble:
-    case at::kComplexDouble:
-    case at::kComplexFloat:
-      return self.scalar_type();
-    case at::kComplexHalf:
-      return at::kComplexFloat;
-    case at::kFloat:
-    case at::kHalf:
-    case at::kBFloat16:
-    case at::kFloat8_e4m3fn:
-    case at::kFloat8_e5m2:
-    case at::kFloat8_e4m3fnuz:
-    case at::kFloat8_e5m2fnuz:
-      return at::kFloat;
-    default:
-      TORCH_CHECK_NOT_IMPLEMENTED(false, "\"orthogonal_\" not implemented for '", toString(self.scalar_type()), "'");
-  }
+  if (self.scalar_type() == at::kComplexHalf) return at::kComplexFloat;
+  const at::ScalarType real = random_dtype(self, "orthogonal_") == DType::F64 ? at::kDouble : at::kFloat;
+  return self.is_complex() ? c10::toComplexType(real) : real;
 }
 
-void draw_normal(const at::Tensor& self, const Generator& generator, const Ints& key, const Placement& placement) {
-  static const auto normal = c10::Dispatcher::singleton().findSchemaOrThrow("fastinit::normal_", "").typed<NormalOp>();
-  normal.call(self, 0.0, 1.0, generator, key, placement.global_shape, placement.global_offset);
-}
-
-void orthogonalize_small(const at::Tensor& matrices, double gain, bool special) {
+SmallMatrices described(const at::Tensor& matrices, double gain, bool special) {
   SmallMatrices s;
-  const bool complex = matrices.is_complex();
+  s.complex = matrices.is_complex();
   s.data = matrices.data_ptr();
   s.count = matrices.size(0);
   s.rows = matrices.size(1);
   s.columns = matrices.size(2);
-  s.stride = matrices.stride(0) * (complex ? 2 : 1);
+  s.stride = matrices.stride(0) * (s.complex ? 2 : 1);
   s.wide = c10::toRealValueType(matrices.scalar_type()) == at::kDouble;
-  s.complex = complex;
   s.special = special;
   s.gain = gain;
-  const int64_t work = s.rows * s.columns * s.shorter();
-  constexpr std::align_val_t kLine{64};
-  constexpr int64_t kGrainWork = 1 << 17;  // multiplications worth a thread
-  parallel(s.count, std::max<int64_t>(1, kGrainWork / work), [&](int64_t begin, int64_t end) {
-    const auto bytes = static_cast<size_t>(small_scratch_bytes(s));
-    void* const scratch = ::operator new(bytes, kLine);  // no vector lies across two lines
-    kernels().orthogonalize(s, begin, end, scratch);
-    ::operator delete(scratch, kLine);
-  });
+  return s;
 }
 
 // [batch, rows, columns], row by row.
-void orthogonalize(const at::Tensor& matrices, double gain, bool special) {
-  const int64_t rows = matrices.size(1), columns = matrices.size(2);
-  if (matrices.is_cpu() && std::min(rows, columns) <= kSmallSide && rows * columns <= kSmallElements) {
-    return orthogonalize_small(matrices, gain, special);
-  }
-  const at::Tensor tall = rows >= columns ? matrices : matrices.mT();
+void orthogonalize(const Device& device, const at::Tensor& matrices, double gain, bool special) {
+  if (device.orthogonalize(matrices, described(matrices, gain, special))) return;
+  const at::Tensor tall = matrices.size(1) >= matrices.size(2) ? matrices : matrices.mT();
   const int64_t batch = tall.size(0);
   if (!tall.is_cpu() || batch < at::get_num_threads()) return orthogonalize_(tall, gain, special);
   at::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
@@ -84,7 +49,7 @@ void orthogonalize(const at::Tensor& matrices, double gain, bool special) {
 
 }  // namespace
 
-void orthogonal(const at::Tensor& self, double gain, int64_t batch_dims, at::OptionalIntArrayRef split_sizes,
+void orthogonal(const Device& device, const at::Tensor& self, double gain, int64_t batch_dims, Ints split_sizes,
                 bool special, Generator generator, Ints key, Ints global_shape, Ints global_offset) {
   const at::ScalarType type = computing_type(self);
   const Placement placement{global_shape, global_offset};
@@ -103,7 +68,8 @@ void orthogonal(const at::Tensor& self, double gain, int64_t batch_dims, at::Opt
                       columns);
   }
   at::assert_no_internal_overlap(self);
-  if (self.numel() == 0) return draw_normal(self, generator, key, placement);  // an empty slice draws all the same
+  // An empty slice draws all the same.
+  if (self.numel() == 0) return normal(device, self, 0.0, 1.0, generator, key, global_shape, global_offset);
 
   const at::AutoDispatchBelowADInplaceOrView below;
   const c10::impl::ExcludeDispatchKeyGuard full_precision(c10::autocast_dispatch_keyset);
@@ -111,10 +77,10 @@ void orthogonal(const at::Tensor& self, double gain, int64_t batch_dims, at::Opt
   const bool in_place = type == self.scalar_type() && shape == self.sizes() && self.is_contiguous();
   const at::Tensor work =
       in_place ? self.view({batch, rows, columns}) : at::empty({batch, rows, columns}, self.options().dtype(type));
-  draw_normal(work, generator, key, {});
+  normal(device, work, 0.0, 1.0, generator, key, {}, {});
   int64_t start = 0;
   for (const int64_t size : blocks) {
-    if (size > 0) orthogonalize(work.narrow(1, start, size), gain, special);
+    if (size > 0) orthogonalize(device, work.narrow(1, start, size), gain, special);
     start += size;
   }
   if (in_place) return;

@@ -352,3 +352,14 @@ def test_memory_that_is_shared_by_elements_is_refused() -> None:
         fastinit.orthogonal_(row.expand(4, 4), generator=generator)
     assert torch.equal(row, sentinel(1, 4))
     assert torch.equal(generator.get_state(), state)
+
+
+@pytest.mark.parametrize("batch_dims", [0, 62])
+def test_more_dimensions_than_can_be_described_are_refused(batch_dims: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    state = generator.get_state()
+    tensor = sentinel(*[1] * 62, 4, 4)
+    with pytest.raises(RuntimeError, match="at most 63 dimensions"):
+        fastinit.orthogonal_(tensor, generator=generator, batch_dims=batch_dims)
+    assert torch.equal(tensor, sentinel(*[1] * 62, 4, 4))
+    assert torch.equal(generator.get_state(), state)

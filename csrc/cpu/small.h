@@ -1,31 +1,18 @@
-// Many small Gaussian matrices to be turned into orthogonal ones: what the kernel in reflect.h is told.
+// Which matrices the kernel in reflect.h takes, and what it needs for them.
 #pragma once
 
-#include <cstdint>
+#include "../stream/matrices.h"
 
 namespace fastinit {
 
-// `count` matrices start `stride` numbers apart (a complex element is two numbers) and hold rows x columns
-// elements each, row by row. min(rows, columns) is at most kSmallSide.
-struct SmallMatrices {
-  void* data;
-  int64_t count;
-  int64_t rows;
-  int64_t columns;
-  int64_t stride;
-  bool wide;     // float64 rather than float32
-  bool complex;  // pairs of numbers
-  bool special;  // determinant 1 (square matrices)
-  double gain;
-
-  int64_t longer() const { return rows > columns ? rows : columns; }
-  int64_t shorter() const { return rows > columns ? columns : rows; }
-};
-
-constexpr int64_t kSmallSide = 128;
+constexpr int64_t kSmallSide = 128;  // the shorter one's limit
 constexpr int64_t kSmallPanel = 64;  // columns that are made at a time
 // Above this many elements the work leaves the cache, and blocks of reflectors are faster (DEVNOTES.md).
 constexpr int64_t kSmallElements = 1 << 14;
+
+inline bool is_small(const SmallMatrices& s) {
+  return s.shorter() <= kSmallSide && s.rows * s.columns <= kSmallElements;
+}
 
 // Bytes of scratch that one thread needs, best at a multiple of 64.
 inline int64_t small_scratch_bytes(const SmallMatrices& s) {

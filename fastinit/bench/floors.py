@@ -160,7 +160,7 @@ def fresh(threads: int, size: int = FRESH_BYTES) -> list[Verdict]:
 
 
 def extra_memory(threads: int, elements: int = ELEMENTS) -> list[Verdict]:
-    """The hungriest of all fills; orthogonal_ is a factorisation, not a fill."""
+    """The hungriest of all fills; `orthogonal_` has a suite of its own."""
     torch.set_num_threads(threads)
     log2 = elements.bit_length() - 1
     peaks: dict[str, int] = {}

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "../../csrc/cpu/small.h"
 #include "../../csrc/stream/fill.h"
+#include "../../csrc/stream/matrices.h"
 #include "../../csrc/stream/pattern.h"
 #include "../../csrc/stream/sparse.h"
 #include "lanes.h"
