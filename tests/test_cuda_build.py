@@ -111,6 +111,7 @@ def test_the_cuda_operators_compile_against_this_torch(toolkit: cuda_toolkit.Too
 # Fake tensors: a graph for a GPU can be traced where there is none
 
 
+@with_cuda
 @pytest.mark.parametrize("initializer", ALL, ids=str)
 def test_fake_tensors_on_a_gpu_are_filled_in_name_only(initializer: Initializer) -> None:
     states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
@@ -126,6 +127,7 @@ def test_fake_tensors_on_a_gpu_are_filled_in_name_only(initializer: Initializer)
     assert all(map(torch.equal, [torch.get_rng_state(), *torch.cuda.get_rng_state_all()], states))
 
 
+@with_cuda
 def test_fake_tensors_on_a_gpu_are_filled_as_a_list_in_name_only() -> None:
     with FakeTensorMode():
         tensors = [torch.empty(4, 3, device="cuda"), torch.empty(5, device="cuda")]

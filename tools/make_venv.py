@@ -41,11 +41,12 @@ def main(folder: Path) -> None:
         sys.exit(
             f"fastinit needs Python 3.10 or later, not {sys.version.split()[0]}; mend it with: make PYTHON=python3.10"
         )
-    if importlib.util.find_spec("ensurepip") is None:
-        sys.exit("this Python cannot make virtual environments; mend it with: apt-get install python3-venv")
     torch = active_torch()
+    pip = importlib.util.find_spec("ensurepip") is not None
+    if not torch and not pip:
+        sys.exit("this Python cannot make virtual environments; mend it with: apt-get install python3-venv")
     print(f"{folder}: with the active environment's torch {torch}" if torch else f"{folder}: installing {PINNED}")
-    venv.create(folder, system_site_packages=torch is not None, with_pip=True, clear=True)
+    venv.create(folder, system_site_packages=torch is not None, with_pip=pip, clear=True)
     python = folder / "bin" / "python"
     packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
     if torch and sys.prefix != sys.base_prefix:
