@@ -67,7 +67,12 @@ class Cuda final : public Device {
     cuda::clear(f, captured, stream());
   }
 
-  bool orthogonalize(const at::Tensor&, const SmallMatrices&) const override { return false; }
+  bool orthogonalize(const at::Tensor& on, const SmallMatrices& s) const override {
+    if (!cuda::is_small(s)) return false;
+    const c10::cuda::CUDAGuard guard(on.device());
+    cuda::orthogonalize(s, stream());
+    return true;
+  }
 
   // Consecutive elements go together; each other layout has a launch of its own.
   void fill_many(const Batch& batch, const Captured& captured) const override {

@@ -217,8 +217,12 @@ def test_other_compilers_and_processors_give_the_same_bits(expected: dict[str, s
 
 @pytest.mark.parametrize("engine", ["one", "many"])
 def test_cuda_kernels_give_the_same_bits_as_the_cpu(expected: dict[str, str], engine: str) -> None:
-    fills = {case: value for case, value in expected.items() if not case.startswith("orthogonal")}
-    assert hashes("cuda", engine) == fills
+    found = hashes("cuda", engine)
+    assert found == {case: value for case, value in expected.items() if case in found}
+    # The rest are matrices that do not fit into a block's shared memory.
+    sizes = {case.rsplit(" of ", 1)[1] for case in expected if case not in found}
+    assert sizes == {"64 x 64", "65 x 65", "128 x 70", "70 x 128"}
+    assert any(case.startswith("orthogonal; complex float32") and case.endswith("64 x 64") for case in found)
 
 
 @pytest.mark.parametrize("engine", ["one", "many", "captured"])

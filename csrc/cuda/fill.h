@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "../stream/fill.h"
+#include "../stream/matrices.h"
 #include "../stream/pattern.h"
 #include "../stream/source.h"
 #include "../stream/sparse.h"
@@ -47,6 +48,10 @@ struct FlatPattern {
 void fill(const Fill&, const Captured&, cudaStream_t);
 void fill(const PatternFill&, cudaStream_t);
 void clear(const SparseFill&, const Captured&, cudaStream_t);
+
+// Gaussian matrices to orthogonal ones, in place; they must be small.
+bool is_small(const SmallMatrices&);
+void orthogonalize(const SmallMatrices&, cudaStream_t);
 
 // All of them, which do not overlap, in few launches: one for each distribution and type, per some hundred fills.
 void fill_many(const std::vector<FlatFill>&, const std::vector<FlatPattern>&, const Captured&, cudaStream_t);

@@ -70,6 +70,13 @@ def others() -> Iterator[int]:
     fastinit.normal_(torch.empty(1001, dtype=torch.complex64, device="cuda"), generator=KEY)
     fastinit.uniform_(torch.empty(31, 33, dtype=torch.complex128, device="cuda").t(), generator=KEY)
     yield 10
+    for batch, rows, columns in ((1, 1, 1), (67, 3, 7), (5, 64, 64), (2, 1000, 8), (3, 33, 17)):
+        for dtype in (torch.float32, torch.float64, torch.complex64, torch.complex128, torch.bfloat16):
+            matrices = torch.empty(batch, rows, columns, dtype=dtype, device="cuda")
+            fastinit.orthogonal_(matrices, generator=KEY, batch_dims=1)
+            yield 1
+    fastinit.special_orthogonal_(torch.empty(5, 21, 21, device="cuda"), generator=KEY, batch_dims=1)
+    yield 1
     tensors = [torch.empty(1 + 37 * number % 5000, device="cuda") for number in range(700)]
     foreach.normal_(tensors, generator=KEY)
     foreach.uniform_([tensor[1:] for tensor in tensors], -1.0, 1.0)

@@ -438,7 +438,7 @@ std::vector<Case> all_cases() {
   add_words(cases);
   add_patterns(cases);
   add_sparse(cases);
-  if (engine_orthogonalize() != nullptr) add_orthogonal(cases);
+  add_orthogonal(cases);
   return cases;
 }
 

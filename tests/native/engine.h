@@ -24,8 +24,8 @@ void engine_sparse(const SparseFill& s);
 void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t* out);
 const LaneRuns& engine_lanes();
 
-// What turns Gaussian matrices into orthogonal ones; nullptr where that is done by other means than a kernel.
-using Orthogonalize = void (*)(const SmallMatrices&);
-Orthogonalize engine_orthogonalize();
+// Gaussian matrices to orthogonal ones, if they are small enough for the engine's kernel.
+bool engine_orthogonalizes(const SmallMatrices& s);
+void engine_orthogonalize(const SmallMatrices& s);
 
 }  // namespace fastinit::test

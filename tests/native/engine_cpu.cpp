@@ -65,14 +65,14 @@ void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t
   kernels().words(key, domain, first, count, out);
 }
 
-Orthogonalize engine_orthogonalize() {
-  return [](const SmallMatrices& s) {
-    constexpr std::align_val_t line{64};
-    void* const scratch = ::operator new(static_cast<size_t>(small_scratch_bytes(s)), line);
-    kernels().orthogonalize(s, 0, 1, scratch);
-    kernels().orthogonalize(s, 1, s.count, scratch);
-    ::operator delete(scratch, line);
-  };
+bool engine_orthogonalizes(const SmallMatrices& s) { return is_small(s); }
+
+void engine_orthogonalize(const SmallMatrices& s) {
+  constexpr std::align_val_t line{64};
+  void* const scratch = ::operator new(static_cast<size_t>(small_scratch_bytes(s)), line);
+  kernels().orthogonalize(s, 0, 1, scratch);
+  kernels().orthogonalize(s, 1, s.count, scratch);
+  ::operator delete(scratch, line);
 }
 
 const LaneRuns& engine_lanes() {

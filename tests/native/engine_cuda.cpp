@@ -68,6 +68,8 @@ void engine_words(Key key, Domain domain, int64_t first, int64_t count, uint32_t
 
 const LaneRuns& engine_lanes() { return kLanes; }
 
-Orthogonalize engine_orthogonalize() { return nullptr; }
+bool engine_orthogonalizes(const SmallMatrices& s) { return cuda::is_small(s); }
+
+void engine_orthogonalize(const SmallMatrices& s) { cuda::orthogonalize(s, nullptr); }
 
 }  // namespace fastinit::test
