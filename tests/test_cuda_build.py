@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import cuda_toolkit
 import fastinit
+from cuda_compiler import toolkit
 from fastinit import _C, Key
 from fastinit.bench import sass
 from initializers import ALL, Initializer
@@ -27,26 +27,16 @@ BUILT = _C.facts()["cuda"]
 with_cuda = pytest.mark.skipif(BUILT is None, reason=f"this extension was built {_C.facts()['built']}")
 
 
-@pytest.fixture(scope="session")
-def toolkit() -> cuda_toolkit.Toolkit:
-    """A toolkit of the major version that torch has; for a torch without CUDA, of the version that its wheels have."""
-    places = cuda_toolkit.candidates(os.environ, Path(torch.__file__).parents[1])
-    try:
-        return cuda_toolkit.find(torch.version.cuda or "13.0", places)
-    except cuda_toolkit.UnavailableError as error:
-        pytest.skip(str(error))
-
-
 # What was built
 
 
-def test_the_extension_has_cuda_wherever_torch_and_a_toolkit_have(toolkit: cuda_toolkit.Toolkit) -> None:
+def test_the_extension_has_cuda_wherever_torch_and_a_toolkit_have() -> None:
     built = _C.facts()["built"]
     if torch.version.cuda is None:
         assert built == f"without CUDA: torch {torch.__version__} has none"
         assert BUILT is None
     elif "FORCE_CUDA=0" not in built:
-        assert built.startswith(f"with CUDA {toolkit.version} from ")
+        assert built.startswith(f"with CUDA {toolkit().version} from ")
         assert BUILT is not None
 
 
@@ -94,7 +84,7 @@ def test_every_operator_of_the_cpu_is_one_of_cuda() -> None:
 # Where it was not built, the file that knows torch and CUDA still compiles
 
 
-def test_the_cuda_operators_compile_against_this_torch(toolkit: cuda_toolkit.Toolkit, tmp_path: Path) -> None:
+def test_the_cuda_operators_compile_against_this_torch(tmp_path: Path) -> None:
     # A build of torch without CUDA has all the headers but one, which says how torch itself was configured.
     configured = tmp_path / "c10" / "cuda" / "impl" / "cuda_cmake_macros.h"
     configured.parent.mkdir(parents=True)
@@ -102,7 +92,7 @@ def test_the_cuda_operators_compile_against_this_torch(toolkit: cuda_toolkit.Too
     include = Path(torch.__file__).parent / "include"
     headers = [include, include / "torch" / "csrc" / "api" / "include", Path(sysconfig.get_path("include")), tmp_path]
     standard = "c++20" if torch.__version__ >= "2.13" else "c++17"  # as setup.py
-    flags = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-std={standard}", "-Icsrc", *toolkit.include_flags]
+    flags = ["-fsyntax-only", "-Wall", "-Wextra", "-Werror", f"-std={standard}", "-Icsrc", *toolkit().include_flags]
     command = [*CXX, *flags, *(word for folder in headers for word in ("-isystem", folder)), "csrc/ops_cuda.cpp"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,22 +16,21 @@ from pathlib import Path
 import pytest
 import torch
 
+import cuda_toolkit
+from cuda_compiler import toolkit
 from fastinit.bench import sass
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "csrc" / "cuda").glob("*.cu"))
 ARCHITECTURES = ("sm_80", "sm_90")
-# As setup.py compiles them, as far as values depend on it.
-FLAGS = ["-std=c++17", "-O3", "--fmad=false", "--expt-relaxed-constexpr", "-I", str(ROOT / "csrc")]
 
 
 def nvcc(output: Path, source: Path, *flags: str) -> Path:
-    """Compile one file to whatever `flags` ask for."""
-    if shutil.which("nvcc") is None:
-        pytest.skip("nvcc is not installed")
+    """Compile one file as a build does, to whatever `flags` ask for."""
+    compiler = toolkit().nvcc
     output.parent.mkdir(parents=True, exist_ok=True)
-    command = ["nvcc", *FLAGS, *flags, "-o", str(output), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [compiler, *cuda_toolkit.FLAGS, "-Werror", "all-warnings", *flags, "-o", str(output), str(source)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return output
 
