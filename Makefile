@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
 
 # What is compiled for GPUs here: two generations for the tests, and the GPU of this machine if it has one. A user's
-# `pip install` compiles for all that torch does, in three times the time.
+# `pip install` compiles for all that torch does, in more than twice the time.
 export TORCH_CUDA_ARCH_LIST ?= 8.0;9.0+PTX;native
 
 .DEFAULT_GOAL := help
