@@ -201,7 +201,9 @@ def test_an_old_setuptools_compiles_and_makes_no_package() -> None:
 def test_a_source_distribution_holds_what_a_build_needs(tmp_path: Path) -> None:
     # Through the hooks that pip calls, for which no source folder is on the path.
     make = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
-    name = python("-c", make, str(tmp_path)).stdout.split()[-1]
+    made = python("-c", make, str(tmp_path))
+    assert made.returncode == 0, made.stderr
+    name = made.stdout.split()[-1]
     subprocess.run(["tar", "-xzf", name], cwd=tmp_path, check=True)
     unpacked = tmp_path / name.removesuffix(".tar.gz")
     tracked = {path.relative_to(ROOT) for folder in ("csrc", "tools") for path in (ROOT / folder).rglob("*.[chp]*")}
