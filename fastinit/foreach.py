@@ -24,7 +24,7 @@ from torch.overrides import handle_torch_function, has_torch_function
 from fastinit.dispatch import CONSTANT, NORMAL, TRUNC_NORMAL, UNIFORM, Op, shape_of, write_everywhere
 from fastinit.fans import Axes
 from fastinit.many import Law, Sources, each, fill_many
-from fastinit.scaling import absolute_bounds, kaiming_std, scaled, variance_scaling_std, xavier_std
+from fastinit.scaling import NO_ELEMENTS, absolute_bounds, kaiming_std, scaled, variance_scaling_std, xavier_std
 
 __all__ = [
     "constant_",
@@ -412,7 +412,7 @@ def _fill_kaiming(
         std = 0.0 if 0 in shape else kaiming_std(shape, slope, mode, nonlinearity)
         laws.append(scaled(std, distribution))
     if empty:
-        warnings.warn("Initializing zero-element tensors is a no-op", stacklevel=3)
+        warnings.warn(NO_ELEMENTS, stacklevel=3)
     fill_many(tensors, laws, generator)
     return tensors
 

@@ -40,7 +40,7 @@ from fastinit.dispatch import (
 from fastinit.fans import _calculate_correct_fan, _calculate_fan_in_and_fan_out
 from fastinit.gains import calculate_gain
 from fastinit.orthogonal import orthogonal_
-from fastinit.scaling import fill_scaled, kaiming_std, xavier_std
+from fastinit.scaling import NO_ELEMENTS, fill_scaled, kaiming_std, xavier_std
 
 __all__ = [
     "_calculate_correct_fan",
@@ -376,7 +376,7 @@ def kaiming_uniform_(
         return overridden(kaiming_uniform_, tensor, a=a, mode=mode, nonlinearity=nonlinearity, generator=generator)
     shape = shape_of(tensor)
     if 0 in shape:
-        warnings.warn(_NO_ELEMENTS, stacklevel=2)
+        warnings.warn(NO_ELEMENTS, stacklevel=2)
         return tensor
     return fill_scaled(tensor, kaiming_std(shape, a, mode, nonlinearity), "uniform", generator)
 
@@ -416,12 +416,9 @@ def kaiming_normal_(
         return overridden(kaiming_normal_, tensor, a=a, mode=mode, nonlinearity=nonlinearity, generator=generator)
     shape = shape_of(tensor)
     if 0 in shape:
-        warnings.warn(_NO_ELEMENTS, stacklevel=2)
+        warnings.warn(NO_ELEMENTS, stacklevel=2)
         return tensor
     return fill_scaled(tensor, kaiming_std(shape, a, mode, nonlinearity), "normal", generator)
-
-
-_NO_ELEMENTS = "Initializing zero-element tensors is a no-op"
 
 
 def sparse_(tensor: Target, sparsity: float, std: float = 0.01, generator: Source = None) -> Target:

@@ -15,6 +15,8 @@ from fastinit.gains import calculate_gain
 
 __all__ = ["lecun_normal_", "lecun_uniform_", "trunc_normal_tf_", "variance_scaling_"]
 
+NO_ELEMENTS = "Initializing zero-element tensors is a no-op"  # what the Kaiming functions warn of
+
 _SQRT_3 = math.sqrt(3.0)  # a uniform distribution on [-b, b] has the standard deviation b / sqrt(3)
 
 # The standard deviation of a standard normal cut to [-2, 2]: its variance is 1 - 2 * 2 * pdf(2) / P(-2 < z < 2).
