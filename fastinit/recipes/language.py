@@ -46,6 +46,7 @@ def gpt2(std: float = 0.02, position_std: float | None = None) -> Recipe:
             rule(Normal(std="std / sqrt(2 * layers)"), name=_RESIDUAL),
             *(() if position_std is None else (rule(Normal(std="position_std"), name=positions, module=nn.Embedding),)),
             rule(Normal(std="std"), module=_MATRICES, param="weight"),
+            *experts(Normal(std="std")),
             biases(),
             *norms(),
         ),
