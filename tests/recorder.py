@@ -1,9 +1,9 @@
-"""What a model's own code fills its parameters with, noted while it is built: the source that recipes are tested against.
+"""What a model's own code fills its parameters with, noted while it is built: the source for tests of recipes.
 
 All of torch.nn.init, and nearly all code beside it, ends in ``Tensor.normal_`` and ``Tensor.uniform_``; the truncated
 normal distribution in one function of torch, and one of timm's. Those are wrapped, and the last law written over the
-whole of a tensor is kept, with its numbers as they were passed. A multiplication in place changes the law accordingly.
-Constants need no notes: the tensor shows them.
+whole of a tensor is kept, with its numbers as they were passed. A multiplication in place changes the law, and a copy
+has that of its original. Constants need no notes: the tensor shows them.
 """
 
 from __future__ import annotations
@@ -71,12 +71,20 @@ def recording() -> Iterator[Recorder]:
 
         return scale
 
+    def copied(parameter: nn.Parameter, memo: dict[int, Any]) -> Any:
+        made = original_copy(parameter, memo)
+        if (law := recorder.of(parameter)) is not None:
+            recorder.note(made, law)
+        return made
+
+    original_copy = nn.Parameter.__deepcopy__
     truncated = wrapped(nn.init._no_grad_trunc_normal_, TruncNormal)
     patches = [
         patch.object(Tensor, "normal_", wrapped(Tensor.normal_, Normal)),
         patch.object(Tensor, "uniform_", wrapped(Tensor.uniform_, lambda a=0.0, b=1.0: Uniform(a, b))),
         patch.object(Tensor, "mul_", scaled(Tensor.mul_, 1)),
         patch.object(Tensor, "div_", scaled(Tensor.div_, -1)),
+        patch.object(nn.Parameter, "__deepcopy__", copied),
         patch.object(nn.init, "_no_grad_trunc_normal_", truncated),
     ]
     if (timm := sys.modules.get("timm.layers.weight_init")) is not None:
@@ -113,5 +121,3 @@ def _alike(planned: Initializer | None, source: Initializer | None, tensor: Tens
         return False
     pairs = zip(astuple(planned), astuple(source), strict=True)
     return all(math.isclose(a, b, rel_tol=within, abs_tol=0.0) for a, b in pairs)
-
-

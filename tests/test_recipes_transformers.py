@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from recorder import disagreements, recording
 
 import fastinit
 from fastinit import Recipe, recipes
+from recorder import disagreements, recording
 
 transformers: Any = pytest.importorskip("transformers")
 
@@ -21,7 +21,13 @@ IMAGES = {"image_size": 8, "patch_size": 4}
 GPT2 = {"vocab_size": 32, "n_positions": 8, "n_embd": 16, "n_layer": 3, "n_head": 4}
 T5 = {"vocab_size": 32, "d_model": 16, "d_kv": 2, "d_ff": 24, "num_heads": 4, "num_layers": 3}
 DEEPSEEK = {
-    **{**DENSE, "num_key_value_heads": 4, "n_routed_experts": 4, "moe_intermediate_size": 8, "first_k_dense_replace": 1},
+    **{
+        **DENSE,
+        "num_key_value_heads": 4,
+        "n_routed_experts": 4,
+        "moe_intermediate_size": 8,
+        "first_k_dense_replace": 1,
+    },
     **{"n_group": 1, "topk_group": 1, "num_experts_per_tok": 2, "kv_lora_rank": 4, "q_lora_rank": 4},
     **{"qk_rope_head_dim": 4, "v_head_dim": 4, "qk_nope_head_dim": 4},
 }

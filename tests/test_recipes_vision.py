@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import pytest
-import torch
-from recorder import disagreements, recording
-from torch import nn
 
 import fastinit
-from fastinit import Constant, Normal, TruncNormal, Uniform, recipes
+from fastinit import recipes
+from recorder import disagreements, recording
 
 HEADS: dict[str, dict[str, Any]] = {
     "token": {"reg_tokens": 2, "init_values": 1e-5, "qk_norm": True},
