@@ -24,8 +24,8 @@ class Part(NamedTuple):
     axis: int
     start: int
     size: int
-    index: int = 0
-    """Its number among the pieces."""
+    number: int = 0
+    """Its place among the pieces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +148,7 @@ class Site:
                 raise ValueError("the model has no stack of layers: pass constants={'layers': ...}")
             return self.layers
         if name == "part":
-            return self.part.index if self.part is not None else 0
+            return self.part.number if self.part is not None else 0
         if name == "numel":
             return math.prod(self.shape)
         if name == "rows":

@@ -5,21 +5,29 @@ fastinit.initialize_(model, fastinit.recipes.gpt2(), seed=0)
 `names` lists them, and `named` gives one by its name, for configuration files. `lsuv_` stands apart: it needs data.
 """
 
+from fastinit.recipes.data import LsuvLayer, LsuvReport, lsuv_
 from fastinit.recipes.depth import deepnorm, fixup, t_fixup
+from fastinit.recipes.fields import siren
 from fastinit.recipes.language import bert, gpt2, llama, neox, olmo, olmo2, small_init, t5
 from fastinit.recipes.torch_default import torch_default
 from fastinit.recipes.vision import resnet, vit
+from fastinit.recipes.width import mup
 
 __all__ = [
+    "LsuvLayer",
+    "LsuvReport",
     "bert",
     "deepnorm",
     "fixup",
     "gpt2",
     "llama",
+    "lsuv_",
+    "mup",
     "neox",
     "olmo",
     "olmo2",
     "resnet",
+    "siren",
     "small_init",
     "t5",
     "t_fixup",
