@@ -5,9 +5,11 @@ fastinit.initialize_(model, fastinit.recipes.gpt2(), seed=0)
 `names` lists them, and `named` gives one by its name, for configuration files. `lsuv_` stands apart: it needs data.
 """
 
+from fastinit.recipes.catalogue import named, names
 from fastinit.recipes.data import LsuvLayer, LsuvReport, lsuv_
 from fastinit.recipes.depth import deepnorm, fixup, t_fixup
 from fastinit.recipes.fields import siren
+from fastinit.recipes.frameworks import flax, keras
 from fastinit.recipes.language import bert, gpt2, llama, neox, olmo, olmo2, small_init, t5
 from fastinit.recipes.torch_default import torch_default
 from fastinit.recipes.vision import resnet, vit
@@ -19,10 +21,14 @@ __all__ = [
     "bert",
     "deepnorm",
     "fixup",
+    "flax",
     "gpt2",
+    "keras",
     "llama",
     "lsuv_",
     "mup",
+    "named",
+    "names",
     "neox",
     "olmo",
     "olmo2",

@@ -9,7 +9,7 @@ from torch import nn
 from fastinit.models.initializer import Initializer
 from fastinit.models.initializers import Ones, Zeros
 from fastinit.models.rules import Rule
-from fastinit.recipes.names import LINEAR, NORMS, OFFSET_NORMS
+from fastinit.recipes.vocabulary import LINEAR, NORMS, OFFSET_NORMS
 
 __all__ = ["EXPERTS", "biases", "experts", "norms", "rule"]
 

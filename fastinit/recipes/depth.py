@@ -12,7 +12,7 @@ from fastinit.models.initializers import Ones, XavierNormal, XavierUniform, Zero
 from fastinit.models.layouts import Layout
 from fastinit.models.rules import Recipe, Rule
 from fastinit.recipes.common import norms, rule
-from fastinit.recipes.names import (
+from fastinit.recipes.vocabulary import (
     ATTENTION_OUT,
     CROSS_ATTENTION,
     FUSED_QKV,

@@ -8,7 +8,7 @@ from fastinit.models.elementary import Constant, Normal
 from fastinit.models.initializers import TruncNormalTF, Zeros
 from fastinit.models.rules import Recipe
 from fastinit.recipes.common import biases, experts, norms, rule
-from fastinit.recipes.names import LINEAR, RESIDUAL_OUT, ending
+from fastinit.recipes.vocabulary import LINEAR, RESIDUAL_OUT, ending
 
 __all__ = ["bert", "gpt2", "llama", "neox", "olmo", "olmo2", "small_init", "t5"]
 

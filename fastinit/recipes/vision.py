@@ -10,7 +10,7 @@ from fastinit.models.initializers import KaimingNormal, LecunNormal, TruncNormal
 from fastinit.models.layouts import Layout
 from fastinit.models.rules import Recipe, Rule
 from fastinit.recipes.common import norms, rule
-from fastinit.recipes.names import ending
+from fastinit.recipes.vocabulary import ending
 
 __all__ = ["resnet", "vit"]
 

@@ -10,7 +10,7 @@ from fastinit.models.elementary import Normal
 from fastinit.models.initializers import Zeros
 from fastinit.models.rules import Names, Recipe
 from fastinit.recipes.common import biases, norms, rule
-from fastinit.recipes.names import HEADS, LINEAR, ending
+from fastinit.recipes.vocabulary import HEADS, LINEAR, ending
 
 __all__ = ["mup"]
 

@@ -98,7 +98,7 @@ def ending(*ends: str, param: str = r"\.weight", before: str = "") -> re.Pattern
         before: a regular expression for what must be found somewhere before, as a whole part of the name.
 
     Example:
-        >>> from fastinit.recipes.names import RESIDUAL_OUT, ending
+        >>> from fastinit.recipes.vocabulary import RESIDUAL_OUT, ending
         >>> pattern = ending(*RESIDUAL_OUT)
         >>> [bool(pattern.fullmatch(f"{name}.weight")) for name in ("h.0.mlp.c_proj", "blocks.7.attn.proj", "head.fc2")]
         [True, True, False]
