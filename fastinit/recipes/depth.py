@@ -46,14 +46,14 @@ def deepnorm(
     ==================  ===============================  ================================
 
     Projections of queries, keys and values in one are taken apart, each third with the fans and the gain of its own.
-    Embeddings and an output projection are normal with std 1 / sqrt(width), as in fairseq, where the authors trained;
-    biases are 0. What is not known by its name is left unclaimed.
+    Embeddings and an output projection are normal with std 1 / sqrt(width), as in the authors' torchscale; biases are
+    0. What is not known by its name is left unclaimed.
 
     Args:
         encoder_layers: N of a model with an encoder and a decoder.
         decoder_layers: M. With one of the two, or none, the model has one stack; with none its depth is counted, and
             attention across two stacks is not claimed.
-        distribution: "normal" as in the paper, or "uniform" as in the authors' code.
+        distribution: Xavier's: "normal" as in the paper's figure, or "uniform".
 
     Raises:
         ValueError: another distribution.
