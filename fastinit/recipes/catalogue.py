@@ -47,7 +47,7 @@ def named(recipe: str, **arguments: Any) -> Recipe:
         >>> import fastinit
         >>> config = {"recipe": "gpt2", "std": 0.01}
         >>> fastinit.recipes.named(**config)
-        Recipe('gpt2', 8 rules)
+        Recipe('gpt2', 10 rules)
     """
     if recipe not in _RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}; known are {', '.join(names())}")

@@ -9,7 +9,7 @@ from torch import nn
 from fastinit.models.elementary import Normal
 from fastinit.models.initializers import Zeros
 from fastinit.models.rules import Names, Recipe
-from fastinit.recipes.common import biases, norms, rule
+from fastinit.recipes.common import biases, fused, norms, rule
 from fastinit.recipes.vocabulary import HEADS, LINEAR, ending
 
 __all__ = ["mup"]
@@ -83,6 +83,7 @@ def mup(
             rule(fixed, name=ending(r"patch_embed\.proj", r"patch_embeddings\.projection")),
             rule(hidden, name=_NO_ROUTER, module=LINEAR),
             rule(hidden, module="*Experts", param=("gate_up_proj", "up_proj", "gate_proj", "down_proj")),
+            *fused(hidden),
             biases(nn.Conv2d),
             *norms(),
         ),
