@@ -164,7 +164,8 @@ def learned(width: int, form: str) -> tuple[float, float]:
     m = width / BASE
     std = math.sqrt(2.0 / BASE)
     model = Perceptron(width, m if form == "multiplier" else 1.0)
-    recipe = recipes.mup(BASE, width, std, inputs="encode.weight", multiplier=form != "output")
+    multiplier = form != "output"
+    recipe = recipes.mup(BASE, width, std, inputs="encode.weight", hidden="layers.*.weight", multiplier=multiplier)
     if form == "standard":
         he = [fastinit.Rule(fastinit.KaimingNormal(nonlinearity="relu"), module=nn.Linear, param="weight")]
         recipe = he + recipe

@@ -61,6 +61,7 @@ def test_deepnorm_of_torchs_transformer_with_encoder_and_decoder() -> None:
 
 FUSED: dict[str, tuple[str, nn.Module, str]] = {
     "timm": ("blocks.0.attn.qkv", nn.Linear(D, 3 * D, bias=False), "[{}:{}]"),
+    "nanoGPT": ("h.0.attn.c_attn", nn.Linear(D, 3 * D, bias=False), "[{}:{}]"),
     "torch": ("layers.0.self_attn", nn.MultiheadAttention(D, 2, bias=False), "[{}:{}]"),
 }
 
@@ -68,7 +69,9 @@ FUSED: dict[str, tuple[str, nn.Module, str]] = {
 @pytest.mark.parametrize("kind", FUSED)
 def test_deepnorm_takes_fused_projections_apart(kind: str) -> None:
     name, module, span = FUSED[kind]
-    found = fills(tree({name: module}), recipes.deepnorm(encoder_layers=2))
+    model = tree({name: module})
+    twin("CausalSelfAttention" if kind == "nanoGPT" else "Attention", model.get_submodule(name.rpartition(".")[0]))
+    found = fills(model, recipes.deepnorm(encoder_layers=2))
     weight = f"{name}.weight" if isinstance(module, nn.Linear) else f"{name}.in_proj_weight"
     for i, gain in enumerate((1.0, 1.0, 0.5)):
         part = found[weight + span.format(i * D, (i + 1) * D)]

@@ -11,8 +11,44 @@ from torch import nn
 
 import fastinit
 from fastinit import Initializer, Normal, Uniform, recipes
-from named_modules import tree
+from named_modules import tree, twin
 from planned import ONE, ZERO, D, H, V, cut, fills, lecun, same, xavier_uniform
+
+# GPT-2 in nanoGPT's names ---------------------------------------------------------------------------------------------
+
+
+def nano_gpt(layers: int) -> nn.Module:
+    """The names and classes of nanoGPT, whose projections are Linear and whose norm is its own."""
+
+    def norm() -> nn.Module:
+        return twin("LayerNorm", nn.Module(), weight=torch.empty(D), bias=None)
+
+    parts: dict[str, nn.Module] = {"wte": nn.Embedding(V, D), "wpe": nn.Embedding(4, D), "ln_f": norm()}
+    for i in range(layers):
+        attention = tree({"c_attn": nn.Linear(D, 3 * D), "c_proj": nn.Linear(D, D)})
+        parts |= {f"h.{i}.ln_1": norm(), f"h.{i}.attn": twin("CausalSelfAttention", attention)}
+        parts |= {f"h.{i}.mlp.c_fc": nn.Linear(D, H), f"h.{i}.mlp.c_proj": nn.Linear(H, D)}
+    model = tree({f"transformer.{name}": part for name, part in parts.items()})
+    head = nn.Linear(D, V, bias=False)
+    model.add_module("lm_head", head)
+    model.get_submodule("transformer.wte").weight = head.weight
+    return model
+
+
+@pytest.mark.parametrize("position_std", [None, 0.01])
+def test_gpt2_of_nanogpt(position_std: float | None) -> None:
+    model = nano_gpt(3)
+    expected: dict[str, Initializer] = {}
+    for name, parameter in model.named_parameters():
+        if name.endswith("c_proj.weight"):
+            expected[name] = Normal(0.0, 0.02 / math.sqrt(2 * 3))
+        elif parameter.ndim == 2:
+            expected[name] = Normal(0.0, position_std if position_std and "wpe" in name else 0.02)
+        else:
+            expected[name] = ONE if "ln" in name else ZERO
+    same(fills(model, recipes.gpt2(position_std=position_std)), expected)
+    assert "lm_head.weight" not in expected  # tied: filled once, under its first name
+
 
 # OLMo -----------------------------------------------------------------------------------------------------------------
 
@@ -107,14 +143,14 @@ def test_siren_leaves_layers_without_numbers_to_the_reader() -> None:
 @pytest.mark.parametrize("multiplier", [True, False])
 def test_mup(multiplier: bool) -> None:
     m = 4.0
-    parts = {"embed": nn.Embedding(V, D), "layers.0.fc": nn.Linear(D, D), "lm_head": nn.Linear(D, V, bias=False)}
+    parts = {"embed": nn.Embedding(V, D), "layers.0.fc1": nn.Linear(D, D), "lm_head": nn.Linear(D, V, bias=False)}
     parts |= {"patch_embed.proj": nn.Conv2d(3, D, 2), "encode": nn.Linear(3, D, bias=False), "norm": nn.LayerNorm(D)}
     recipe = recipes.mup(D / m, D, 0.1, inputs="encode.weight", multiplier=multiplier)
     expected: dict[str, Initializer] = {
         **{f"{name}.weight": Normal(0.0, 0.1) for name in ("embed", "patch_embed.proj", "encode")},
-        "layers.0.fc.weight": Normal(0.0, 0.1 / math.sqrt(m)),
+        "layers.0.fc1.weight": Normal(0.0, 0.1 / math.sqrt(m)),
         "lm_head.weight": Normal(0.0, 0.1 if multiplier else 0.1 / m),
-        **{"layers.0.fc.bias": ZERO, "patch_embed.proj.bias": ZERO, "norm.weight": ONE, "norm.bias": ZERO},
+        **{"layers.0.fc1.bias": ZERO, "patch_embed.proj.bias": ZERO, "norm.weight": ONE, "norm.bias": ZERO},
     }
     same(fills(tree(parts), recipe), expected)
 

@@ -52,7 +52,8 @@ def deepnorm(
     Args:
         encoder_layers: N of a model with an encoder and a decoder.
         decoder_layers: M. With one of the two, or none, the model has one stack; with none its depth is counted, and
-            attention across two stacks is not claimed.
+            attention across two stacks is not claimed. With both, names tell the stacks apart, by a part "encoder" or
+            "decoder".
         distribution: Xavier's: "normal" as in the paper's figure, or "uniform".
 
     Raises:
@@ -95,8 +96,8 @@ def t_fixup(layers: int | None = None, qk_gain: float = 1.0) -> Recipe:
 
     Feed-forward, value and output projections: Xavier uniform times 0.67 N ** (-1/4) in an encoder, and times
     (9 N) ** (-1/4) in a decoder. Embeddings: normal with std (9 N) ** (-1/4) / sqrt(width). Queries and keys: Xavier.
-    Biases are 0. There is no rule for norms, for the model must have none; what is not known by its name is left
-    unclaimed.
+    Biases are 0. There is no rule for norms, for the model must have none; what is not known by its name, which has a
+    part "encoder" or "decoder", is left unclaimed.
 
     Args:
         layers: N, of encoder and decoder each; None counts, where a parameter stands in a stack, that stack, and for
@@ -178,9 +179,14 @@ def fixup(blocks: int) -> Recipe:
     Source: Zhang et al. 2019, Fixup Initialization, section 3; the authors' FixupResNet.
 
     Example:
-        >>> import fastinit
-        >>> fastinit.recipes.fixup(blocks=8)
-        Recipe('fixup', 9 rules)
+        >>> import fastinit, torch
+        >>> class BasicBlock(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv1, self.conv2 = torch.nn.Conv2d(2, 2, 2, bias=False), torch.nn.Conv2d(2, 2, 2, bias=False)
+        >>> plan = fastinit.plan(BasicBlock(), fastinit.recipes.fixup(blocks=4))
+        >>> [entry.fill for entry in plan.entries]
+        [Normal(std=0.25), Constant()]
     """
 
     def he(scale: str) -> Initializer:

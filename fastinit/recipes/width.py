@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
 from torch import nn
 
 from fastinit.models.elementary import Normal
 from fastinit.models.initializers import Zeros
 from fastinit.models.rules import Names, Recipe
 from fastinit.recipes.common import biases, fused, norms, rule
-from fastinit.recipes.vocabulary import HEADS, LINEAR, ending
+from fastinit.recipes.vocabulary import FUSED_QKV, HEADS, MLP_IN, QUERY_KEY, RESIDUAL_OUT, VALUE, ending
 
 __all__ = ["mup"]
 
-_NO_ROUTER = re.compile(r"(?!(?:.*\.)?(?:\w*gate|\w*router)\.)(?:.*\.)?weight")
+# Of fused projections it does not matter here how they are laid out.
+_HIDDEN = (*RESIDUAL_OUT, *MLP_IN, *QUERY_KEY, *VALUE, *FUSED_QKV, "c_attn", "query_key_value", "qkv_proj", "att_proj")
 
 
 def mup(
@@ -23,6 +22,7 @@ def mup(
     std: float = 0.02,
     *,
     inputs: Names | None = None,
+    hidden: Names | None = None,
     outputs: Names | None = None,
     multiplier: bool = True,
     zero_output: bool = False,
@@ -46,7 +46,7 @@ def mup(
     The two forms of the output are the same function and learn the same. An optimizer has to be given the learning
     rates; the model has to divide the scores of its attention by the size of the heads instead of the square root, and
     in the first form the outputs (or, what is the same, the inputs of the output layer) by m. Embeddings may be tied to
-    an output of the first form.
+    an output of the first form. What is none of these by its name is left unclaimed.
 
     Args:
         base_width: the width at which ``std`` and the learning rate were chosen.
@@ -54,9 +54,10 @@ def mup(
         std: at the base width.
         inputs: names of weights, for `fastinit.Rule`, that map something of fixed size to the width; embeddings,
             patch projections and learned positions are known.
+        hidden: names of weights that map width to width; None knows the projections of attention and of feed-forward
+            blocks, of experts too.
         outputs: names of weights that map the width to something of fixed size; None knows lm_head, head, classifier
-            and the like. Routers of experts are outputs too, but nothing tells how their model scales them: they are
-            left unclaimed.
+            and the like. Routers of experts are outputs too, but nothing tells how their model scales them.
         multiplier: the form of the output.
         zero_output: the output starts at 0, as the authors recommend (appendix D.2).
 
@@ -65,14 +66,15 @@ def mup(
     Example:
         >>> import fastinit
         >>> from torch import nn
-        >>> model = nn.ModuleDict({"embed": nn.Embedding(10, 64), "fc": nn.Linear(64, 64), "head": nn.Linear(64, 10)})
+        >>> parts = {"embed": nn.Embedding(10, 64), "up_proj": nn.Linear(64, 64), "head": nn.Linear(64, 10)}
+        >>> model = nn.ModuleDict(parts)
         >>> plan = fastinit.plan(model, fastinit.recipes.mup(base_width=16, width=64))
         >>> [entry.fill.std for entry in plan.entries if "weight" in entry.name]
         [0.02, 0.01, 0.02]
     """
     m = "width" if width is not None else "hidden_size"
     positions = ("pos_embed", "position_embeddings", "cls_token", "*.pos_embed", "*.position_embeddings", "*.cls_token")
-    fixed, hidden = Normal(std="std"), Normal(std=f"std / sqrt({m} / base_width)")
+    fixed, inside = Normal(std="std"), Normal(std=f"std / sqrt({m} / base_width)")
     output = Zeros() if zero_output else fixed if multiplier else Normal(std=f"std * base_width / {m}")
     return Recipe(
         (
@@ -81,9 +83,8 @@ def mup(
             rule(fixed, module=nn.Embedding, param="weight"),
             rule(fixed, name=positions),
             rule(fixed, name=ending(r"patch_embed\.proj", r"patch_embeddings\.projection")),
-            rule(hidden, name=_NO_ROUTER, module=LINEAR),
-            rule(hidden, module="*Experts", param=("gate_up_proj", "up_proj", "gate_proj", "down_proj")),
-            *fused(hidden),
+            rule(inside, name=ending(*_HIDDEN, param=r"(?:\.weight)?") if hidden is None else hidden),
+            *fused(inside),
             biases(nn.Conv2d),
             *norms(),
         ),
