@@ -42,6 +42,7 @@ from fastinit.init import (
 )
 from fastinit.keys import Key
 from fastinit.models.elementary import Constant, Normal, TruncNormal, Uniform
+from fastinit.models.entries import Entry
 from fastinit.models.initialize import Report, initialize_
 from fastinit.models.initializer import Initializer
 from fastinit.models.initializers import (
@@ -66,7 +67,7 @@ from fastinit.models.initializers import (
 )
 from fastinit.models.layouts import Layout
 from fastinit.models.materialise import meta_parameters
-from fastinit.models.plan import Entry, Plan, plan
+from fastinit.models.plan import Plan, plan
 from fastinit.models.rules import Recipe, Rule
 from fastinit.models.sites import Site
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_

@@ -27,6 +27,8 @@ def compute(model: nn.Module, buffers: Sequence[Site]) -> None:
     """Compute the values of buffers that have just been given memory."""
     for module in {site.module for site in buffers if isinstance(site.module, _NormBase)}:
         module.reset_running_stats()
+    if not buffers:
+        return
     others = {site.module for site in buffers if not isinstance(site.module, _NormBase)}
     for pretrained in _pretrained(model):
         if not others.isdisjoint(pretrained.modules()):

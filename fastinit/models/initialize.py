@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
-from fastinit.dispatch import Source
 from fastinit.keys import Key
-from fastinit.many import fill_many
 from fastinit.models import buffers
+from fastinit.models.filling import with_tensors
 from fastinit.models.materialise import allocate, install
-from fastinit.models.plan import Entry, Plan, Skip, plan
+from fastinit.models.plan import Plan, Skip, make_plan, source
 from fastinit.models.rules import RecipeLike
-from fastinit.models.sites import Site, sites
+from fastinit.models.sites import Site
 
 __all__ = ["Report", "initialize_"]
 
@@ -105,65 +101,34 @@ def initialize_(
         device(type='cpu')
     """
     start = time.perf_counter()
-    if seed is not None and generator is not None:
-        raise ValueError("seed and generator exclude each other: a seed gives each parameter a key of its own")
+    key = source(seed, generator)
     made_on = torch.get_default_device() if device is None else torch.device(device)
-    drawn = plan(model, recipe, seed=seed, prefix=prefix, skip=skip)
-    _judge(drawn, made_on)
-    on_meta = [] if made_on.type == "meta" else _meta_buffers(model, drawn, prefix)
-
-    filled = {id(e.site.tensor): e.site for e in (*drawn.entries, *drawn.overlays) if e.fill is not None}
-    new: dict[int, Tensor] = {}
+    drawn = make_plan(model, recipe, key, prefix, skip, stacklevel=3)
+    _check_targets(drawn, made_on)
+    drawn.filling.judge()
+    materialised, lost = 0, []
     if made_on.type != "meta":
-        wanted = [*filled.values(), *on_meta]
-        new = {id(s.tensor): allocate(s, made_on) for s in wanted if s.tensor.device.type == "meta"}
-        install(model, prefix, [(s, new[id(s.tensor)]) for s in wanted if id(s.tensor) in new])
-        drawn = _moved(drawn, new)
-    run(drawn, generator, progress)
-    buffers.compute(model, on_meta)
+        lost = _lost_buffers(model, drawn)
+        materialised, drawn = _materialise(model, drawn, lost, made_on, prefix)
+    drawn.filling.run(key, generator, progress=progress)
+    buffers.compute(model, lost)
 
-    tensors = drawn.tensors
+    tensors = drawn.filling.tensors
     return Report(
         plan=drawn,
         filled=len(tensors),
         elements=sum(t.numel() for t in tensors),
         bytes=sum(t.nbytes for t in tensors),
-        materialised=len(new) - len(on_meta),
+        materialised=materialised,
         left=tuple(e.name for e in drawn.entries if e.fill is None),
         seconds=time.perf_counter() - start,
     )
 
 
-def run(drawn: Plan, generator: Source = None, progress: bool = False) -> None:
-    """Fill what a plan says. With keys, all that is filled by law at once; from a generator, in the plan's order."""
-    entries = [entry for entry in drawn.entries if entry.fill is not None]
-    with _bar(drawn, progress) as advance:
-        if any(entry.key is not None for entry in entries):  # order is free: neighbours by law make one call
-            entries.sort(key=lambda entry: entry.fill.law is None)  # type: ignore[union-attr]
-        for by_law, group in groupby(entries, key=lambda entry: entry.fill.law is not None):  # type: ignore[union-attr]
-            for chunk in _chunks(list(group)) if progress else [list(group)]:
-                _fill(chunk, by_law, generator)
-                advance(sum(entry.tensor.nbytes for entry in chunk))
-    if drawn.overlays:
-        _fill(drawn.overlays, True, generator)
+_CLASSES = frozenset({Tensor, nn.Parameter, nn.Buffer})
 
 
-_NO_KEY = Key(0)  # for constants, which read none
-
-
-def _fill(entries: Sequence[Entry], by_law: bool, generator: Source) -> None:
-    keyed = any(entry.key is not None for entry in entries)
-    if by_law:
-        keys = [entry.key or _NO_KEY for entry in entries] if keyed else generator
-        fill_many([e.target for e in entries], [e.fill.law for e in entries], keys)  # type: ignore[union-attr, misc]
-        return
-    for entry in entries:
-        assert entry.fill is not None
-        entry.fill.fill(entry.target, entry.key or generator)
-
-
-def _judge(drawn: Plan, made_on: torch.device) -> None:
-    """Raise what the fills would raise, before anything is written: all of them, on meta."""
+def _check_targets(drawn: Plan, made_on: torch.device) -> None:
     for entry in (*drawn.entries, *drawn.overlays):
         if entry.fill is None:
             continue
@@ -171,68 +136,37 @@ def _judge(drawn: Plan, made_on: torch.device) -> None:
         device = made_on if tensor.device.type == "meta" else tensor.device
         if device.type not in ("cpu", "cuda", "meta"):
             raise NotImplementedError(f"{entry.name}: fastinit fills tensors on CPUs and CUDA devices, not on {device}")
-        if type(tensor) not in (Tensor, nn.Parameter, nn.Buffer):
+        if type(tensor) not in _CLASSES:
             raise TypeError(f"{entry.name}: fastinit does not fill a {type(tensor).__name__}")
-    moved = {}
-    for entry in (*drawn.entries, *drawn.overlays):
-        if entry.fill is not None and id(entry.site.tensor) not in moved:
-            moved[id(entry.site.tensor)] = torch.empty_like(entry.site.tensor, device="meta", requires_grad=False)
-    run(_moved(drawn, moved))
+        if not tensor.is_contiguous() and torch._debug_has_internal_overlap(tensor) == 1:
+            raise RuntimeError(f"{entry.name}: more than one element of the tensor refers to a single memory location")
 
 
-def _moved(drawn: Plan, new: dict[int, Tensor]) -> Plan:
-    """The plan for other tensors in the place of some."""
-
-    def there(entry: Entry) -> Entry:
-        tensor = new.get(id(entry.site.tensor))
-        return entry if tensor is None else replace(entry, site=replace(entry.site, tensor=tensor))
-
-    return replace(drawn, entries=tuple(map(there, drawn.entries)), overlays=tuple(map(there, drawn.overlays)))
-
-
-def _meta_buffers(model: nn.Module, drawn: Plan, prefix: str) -> list[Site]:
+def _lost_buffers(model: nn.Module, drawn: Plan) -> list[Site]:
     """The buffers on meta that no rule fills.
 
     Raises:
         ValueError: there are some whose values nothing knows.
     """
-    claimed = {id(entry.site.tensor) for entry in drawn.entries}
-    found = [s for s in sites(model, prefix) if s.is_buffer and s.tensor.device.type == "meta"]
-    found = [s for s in found if id(s.tensor) not in claimed]
-    if unknown := buffers.unknown(model, found):
+    lost = [site for site in drawn.buffers if site.tensor.device.type == "meta"]
+    if lost and (unknown := buffers.unknown(model, lost)):
         raise ValueError(
             f"buffers on meta whose values are not known: {', '.join(unknown)}; build the model under "
             "fastinit.meta_parameters(), which leaves buffers real, or claim them by rules with buffers=True"
         )
-    return found
+    return lost
 
 
-_CHUNK = 1 << 28  # bytes between two steps of a bar: a few of them a second
-
-
-def _chunks(entries: list[Entry]) -> Iterator[list[Entry]]:
-    chunk: list[Entry] = []
-    size = 0
-    for entry in entries:
-        chunk.append(entry)
-        size += entry.tensor.nbytes
-        if size >= _CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-@contextmanager
-def _bar(drawn: Plan, shown: bool) -> Iterator[Callable[[int], object]]:
-    """A function that is told of each step."""
-    if not shown:
-        yield lambda size: None
-        return
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError as error:
-        raise ImportError("progress=True needs tqdm; install it with: python -m pip install tqdm") from error
-    total = sum(entry.tensor.nbytes for entry in drawn.entries if entry.fill is not None)
-    with tqdm(total=total, unit="B", unit_scale=True, desc=drawn.recipe.name or "initialize_") as bar:
-        yield bar.update
+def _materialise(
+    model: nn.Module, drawn: Plan, lost: list[Site], made_on: torch.device, prefix: str
+) -> tuple[int, Plan]:
+    """Give memory to all that is on meta and will be filled: how many, and the plan for the new tensors."""
+    filled = {id(e.site.tensor): e.site for e in (*drawn.entries, *drawn.overlays) if e.fill is not None}
+    wanted = [site for site in filled.values() if site.tensor.device.type == "meta"]
+    if not wanted and not lost:
+        return 0, drawn
+    made = [(site, allocate(site, made_on)) for site in (*wanted, *lost)]  # all of it first: memory may not suffice
+    install(model, prefix, made)
+    new = {id(site.tensor): tensor for site, tensor in made}
+    entries, overlays = with_tensors(drawn.entries, new), with_tensors(drawn.overlays, new)
+    return len(wanted), replace(drawn, entries=entries, overlays=overlays)

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from torch import Tensor, nn
+from torch import Generator, nn
 
 from fastinit.keys import Key
 from fastinit.models.elementary import Constant
-from fastinit.models.initializer import Initializer
+from fastinit.models.entries import Entry
+from fastinit.models.filling import Filling
 from fastinit.models.initializers import Leave
 from fastinit.models.rules import Recipe, RecipeLike, Rule, as_recipe
 from fastinit.models.sites import Part, Site, sites
-from fastinit.shards import Shard
 
-__all__ = ["Entry", "Plan", "Skip", "plan"]
+__all__ = ["Plan", "Skip", "plan"]
 
 Skip: TypeAlias = "Callable[[Site], bool] | bool | None"
 """Which parameters are left alone because they are loaded already: by a function; False for none; None for those with
@@ -26,72 +26,18 @@ Skip: TypeAlias = "Callable[[Site], bool] | bool | None"
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
-    """One line of a plan: a parameter, or a part of a fused one, and what fills it."""
-
-    site: Site
-    rule: Rule | None
-    """The rule that claims it; None where it is skipped."""
-    fill: Initializer | None
-    """The initializer with plain numbers for arguments; None where the parameter is left as it is."""
-    key: Key | None = None
-    """What its values follow from; None without a seed, and where nothing is random."""
-
-    @property
-    def name(self) -> str:
-        """The qualified name, with the range of a part: ``"attn.in_proj_weight[64:128]"``."""
-        part = self.site.part
-        if part is None:
-            return self.site.name
-        return f"{self.site.name}[{', '.join([':'] * part.axis + [f'{part.start}:{part.start + part.size}'])}]"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All names of a tied parameter."""
-        return self.site.names
-
-    @property
-    def tensor(self) -> Tensor:
-        """The parameter, or a view of the part."""
-        part = self.site.part
-        whole = self.site.tensor
-        return whole if part is None else whole.detach().narrow(part.axis, part.start, part.size)
-
-    @property
-    def target(self) -> Tensor | Shard:
-        """What a fill is given: a part that is filled element by element gets the values of its place in the whole."""
-        part = self.site.part
-        if part is None or self.fill is None or self.fill.law is None:
-            return self.tensor
-        whole = tuple(self.site.tensor.shape)
-        return Shard(self.tensor, whole, tuple(part.start if i == part.axis else 0 for i in range(len(whole))))
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        moments = self.fill.moments(self.site.shape) if self.fill else None
-        return {
-            "name": self.name,
-            "names": list(self.names),
-            "shape": list(self.site.shape),
-            "dtype": str(self.site.tensor.dtype).removeprefix("torch."),
-            "rule": repr(self.rule) if self.rule else None,
-            "fill": repr(self.fill) if self.fill else None,
-            "mean": moments and moments[0],
-            "std": moments and moments[1],
-            "key": self.key and f"{self.key.seed:016x}",
-        }
-
-
-@dataclass(frozen=True, eq=False)
 class Plan:
-    """What `fastinit.plan` returns and `fastinit.initialize_` carries out; printed, a table with a line for each entry."""
+    """What `fastinit.plan` returns and `fastinit.initialize_` carries out; printed, a table, a line for each entry."""
 
     recipe: Recipe
     entries: tuple[Entry, ...]
     unused: tuple[Rule, ...] = ()
     """The rules that claimed nothing."""
-    overlays: tuple[Entry, ...] = field(default=(), repr=False)
+    overlays: tuple[Entry, ...] = ()
     """What is written over the entries: the zero rows of embeddings with a ``padding_idx``."""
+    seed: Key | None = None
+    buffers: tuple[Site, ...] = ()
+    """The buffers that no rule claims."""
 
     def __repr__(self) -> str:
         return f"Plan({self.recipe!r}, {len(self.entries)} entries)"
@@ -110,7 +56,7 @@ class Plan:
         numbers = {id(rule): str(i) for i, rule in enumerate(self.recipe.rules)}
         rows: list[tuple[str, ...]] = []
         for entry in self.entries:
-            line = entry.to_dict()
+            line = entry.to_dict(self.seed)
             rows.append(
                 (
                     "=".join((line["name"], *entry.names[1:])),
@@ -129,15 +75,33 @@ class Plan:
         return {
             "recipe": self.recipe.name,
             "source": self.recipe.source,
-            "entries": [entry.to_dict() for entry in self.entries],
+            "entries": [entry.to_dict(self.seed) for entry in self.entries],
             "unused": [repr(rule) for rule in self.unused],
         }
 
     @cached_property
-    def tensors(self) -> list[Tensor]:
-        """The parameters that will be filled, each once."""
-        filled = {id(e.site.tensor): e.site.tensor for e in (*self.entries, *self.overlays) if e.fill is not None}
-        return list(filled.values())
+    def filling(self) -> Filling:
+        """The fills, made ready."""
+        return Filling(self.entries, self.overlays)
+
+    def fill_(self, *, seed: int | Key | None = None, generator: Generator | None = None) -> None:
+        """Carry the plan out on the tensors it was made for, as often as is wanted: nothing is matched again.
+
+        Args:
+            seed: as for `fastinit.initialize_`; None is the plan's own, if it has one and there is no generator.
+            generator: as for `fastinit.initialize_`.
+
+        Raises:
+            ValueError: both a seed and a generator.
+
+        Example:
+            >>> import fastinit, torch
+            >>> model = torch.nn.Linear(4, 4)
+            >>> plan = fastinit.plan(model, fastinit.recipes.torch_default())
+            >>> for seed in range(3):
+            ...     plan.fill_(seed=seed)
+        """
+        self.filling.run(source(seed, generator, self.seed), generator)
 
 
 COLUMNS = ("parameter", "shape", "dtype", "rule", "distribution", "std", "key")
@@ -187,11 +151,18 @@ def plan(
         1.weight   8      float32  1     Constant(val=1.0)  0
         1.bias     8      float32  2     Constant()         0
     """
+    return make_plan(model, recipe, source(seed), prefix, skip, stacklevel=3)
+
+
+def make_plan(
+    model: nn.Module, recipe: RecipeLike, seed: Key | None, prefix: str, skip: Skip, *, stacklevel: int
+) -> Plan:
+    """`plan`, with the frame that warnings are to point to."""
     chosen = as_recipe(recipe)
-    key = None if seed is None else seed if isinstance(seed, Key) else Key(seed)
     entries: list[Entry] = []
     overlays: list[Entry] = []
     unclaimed: list[Site] = []
+    buffers: list[Site] = []
     used: set[int] = set()
     for site in sites(model, prefix, chosen.constants):
         if not site.is_buffer and _skipped(site, skip):
@@ -199,11 +170,10 @@ def plan(
             continue
         rule = next((rule for rule in chosen.rules if rule.matches(site)), None)
         if rule is None:
-            if not site.is_buffer:
-                unclaimed.append(site)
+            (buffers if site.is_buffer else unclaimed).append(site)
             continue
         used.add(id(rule))
-        claimed = _entries(site, rule, key)
+        claimed = _entries(site, rule)
         entries += claimed
         overlays += _padding(site, claimed)
     if unclaimed:
@@ -214,8 +184,17 @@ def plan(
         )
     unused = tuple(rule for rule in chosen.rules if id(rule) not in used and not rule.optional)
     if unused:
-        warnings.warn(f"rules of {chosen!r} that match nothing: {', '.join(map(repr, unused))}", stacklevel=2)
-    return Plan(chosen, tuple(entries), unused, tuple(overlays))
+        warnings.warn(f"rules of {chosen!r} that match nothing: {', '.join(map(repr, unused))}", stacklevel=stacklevel)
+    return Plan(chosen, tuple(entries), unused, tuple(overlays), seed, tuple(buffers))
+
+
+def source(seed: int | Key | None, generator: Generator | None = None, default: Key | None = None) -> Key | None:
+    """The key that a seed means; the default without seed and generator."""
+    if seed is not None and generator is not None:
+        raise ValueError("seed and generator exclude each other: a seed gives each parameter a key of its own")
+    if seed is None:
+        return default if generator is None else None
+    return seed if isinstance(seed, Key) else Key(seed)
 
 
 def _skipped(site: Site, skip: Skip) -> bool:
@@ -224,37 +203,28 @@ def _skipped(site: Site, skip: Skip) -> bool:
     return bool(skip(site)) if callable(skip) else False
 
 
-def _entries(site: Site, rule: Rule, key: Key | None) -> list[Entry]:
+def _entries(site: Site, rule: Rule) -> list[Entry]:
     """A parameter's entry; one for each part where they differ."""
     if rule.layout is not None:
-        site = _declared(site, rule)
+        site = replace(site, declared=rule.layout)
     if isinstance(rule.init, Leave):
         return [Entry(site, rule, None)]
-    if key is not None:
-        key = key.fold_in(site.name)
     parts = site.parts()
     fills = [rule.init.at(part) for part in parts]
-    if len(parts) == 1 or (fills[0].law is not None and all(fill == fills[0] for fill in fills)):
-        return [_entry(site, rule, fills[0], key)]
+    by_law = fills[0].law is not None
+    if len(parts) == 1 or (by_law and all(fill == fills[0] for fill in fills)):
+        return [Entry(site, rule, fills[0])]
+    # Parts that are filled by law are slices of the whole's stream. The others, matrices, need streams of their own.
     return [
-        # A part filled by law is a slice of the whole's stream. The others (matrices) need streams of their own.
-        _entry(part, rule, fill, key.fold_in(i) if key is not None and fill.law is None else key)
-        for i, (part, fill) in enumerate(zip(parts, fills, strict=True))
+        Entry(part, rule, fill, None if by_law else i) for i, (part, fill) in enumerate(zip(parts, fills, strict=True))
     ]
-
-
-def _entry(site: Site, rule: Rule, fill: Initializer, key: Key | None) -> Entry:
-    return Entry(site, rule, fill, key if fill.random else None)
-
-
-def _declared(site: Site, rule: Rule) -> Site:
-    return replace(site, declared=rule.layout)
 
 
 def _padding(site: Site, entries: Sequence[Entry]) -> list[Entry]:
     """The row of an embedding that stands for padding: it gets no gradient, and is zero from the start."""
-    row = getattr(site.module, "padding_idx", None)
-    embedding = isinstance(site.module, nn.Embedding | nn.EmbeddingBag) and site.param == "weight"
-    if not embedding or row is None or all(e.fill is None or not e.fill.random for e in entries):
+    if site.param != "weight" or not isinstance(site.module, nn.Embedding | nn.EmbeddingBag):
+        return []
+    row = site.module.padding_idx
+    if row is None or not any(entry.fill is not None and entry.fill.random for entry in entries):
         return []
     return [Entry(replace(site, part=Part(0, row, 1)), entries[0].rule, Constant(0.0))]

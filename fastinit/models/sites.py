@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -47,8 +47,6 @@ class Site:
     param: str
     """Its name in that module, as "weight"."""
     tensor: Tensor
-    parents: tuple[nn.Module, ...] = ()
-    """The modules around the owning one, the model first."""
     layer: int | None = None
     layers: int = 0
     is_buffer: bool = False
@@ -58,6 +56,16 @@ class Site:
     """The piece of the weight that is meant, where the layout splits it."""
     known: Mapping[str, float] = field(default_factory=dict)
     """More names for expressions: the recipe's constants."""
+    path: str = ""
+    """The owning module's name in the tree."""
+    tree: Mapping[str, nn.Module] = field(default_factory=dict)
+    """All modules of the model by their names."""
+
+    @cached_property
+    def parents(self) -> tuple[nn.Module, ...]:
+        """The modules around the owning one, the model first."""
+        steps = self.path.split(".") if self.path else []
+        return tuple(self.tree[".".join(steps[:i])] for i in range(len(steps)))
 
     @cached_property
     def layout(self) -> Layout:
@@ -183,54 +191,49 @@ def sites(model: nn.Module, prefix: str = "", known: Mapping[str, float] | None 
         prefix: what its names start with in the whole model, as "transformer.h.4".
         known: names for expressions.
     """
-    stacks = _stacks(model)
+    modules = dict(model.named_modules(remove_duplicate=False))
+    stacks = _stacks(modules)
     longest = max((length for _, length in stacks.values()), default=0)
     dot = f"{prefix}." if prefix else ""
-    modules = dict(model.named_modules(remove_duplicate=False))
     for is_buffer, named in (
         (False, model.named_parameters(remove_duplicate=False)),
         (True, model.named_buffers(remove_duplicate=False)),
     ):
-        found: dict[object, list[tuple[str, Tensor]]] = {}
-        for name, tensor in named:
-            found.setdefault(_identity(tensor), []).append((name, tensor))
-        for group in found.values():
-            name, tensor = group[0]
+        for tensor, (name, *others) in _tied(named):
             path, _, param = name.rpartition(".")
             layer, layers = _depth(path, stacks, longest)
-            names = tuple(dot + other for other, _ in group)
             yield Site(
                 name=dot + name,
-                names=names,
+                names=(dot + name, *(dot + other for other in others)),
                 module=modules[path],
                 param=param,
                 tensor=tensor,
-                parents=_parents(path, modules),
                 layer=layer,
                 layers=layers,
                 is_buffer=is_buffer,
                 known=known or {},
+                path=path,
+                tree=modules,
             )
 
 
-def _parents(path: str, modules: Mapping[str, nn.Module]) -> tuple[nn.Module, ...]:
-    if not path:
-        return ()
-    steps = path.split(".")
-    return tuple(modules[".".join(steps[:i])] for i in range(len(steps)))
+def _tied(named: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[Tensor, list[str]]]:
+    """Tensors with their names: one for all that are the same object, or the same elements in memory."""
+    found: dict[int, tuple[Tensor, list[str]]] = {}
+    places: dict[int, Tensor] = {}
+    for name, tensor in named:
+        if type(tensor) in (Tensor, nn.Parameter) and tensor.device.type != "meta" and tensor.numel():
+            first = places.setdefault(tensor.data_ptr(), tensor)
+            same = first.shape == tensor.shape and first.stride() == tensor.stride() and first.dtype == tensor.dtype
+            tensor = first if same else tensor
+        found.setdefault(id(tensor), (tensor, []))[1].append(name)
+    yield from found.values()
 
 
-def _identity(tensor: Tensor) -> object:
-    """The same for two tensors that are one: the same object, or the same elements in memory."""
-    if tensor.device.type == "meta" or tensor.numel() == 0 or type(tensor) not in (Tensor, nn.Parameter):
-        return id(tensor)
-    return tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype
-
-
-def _stacks(model: nn.Module) -> dict[str, tuple[int, int]]:
+def _stacks(modules: Mapping[str, nn.Module]) -> dict[str, tuple[int, int]]:
     """The index and the length of the stack for the name of every block."""
     result = {}
-    for name, module in model.named_modules(remove_duplicate=False):
+    for name, module in modules.items():
         if not isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict) or not len(module):
             continue
         blocks = dict(module.named_children())
