@@ -37,8 +37,8 @@ class Siren(nn.Module):
 @torch.no_grad()
 def test_siren_keeps_arguments_normal_and_sines_arcsine_distributed() -> None:
     model = Siren(width=1024, layers=6, omega_0=30.0)
-    no_biases = [fastinit.Rule(fastinit.Zeros(), param="bias")]  # the theorem's layers have none
-    fastinit.initialize_(model, no_biases + recipes.siren(omega_0=30.0), seed=0)
+    no_biases = fastinit.Rule(fastinit.Zeros(), param="bias")  # the theorem's layers have none
+    fastinit.initialize_(model, recipes.siren(omega_0=30.0).override(no_biases), seed=0)
     # Taking sines for arcsine-distributed, of variance 1/2, the paper gets arguments of variance 1. The fixed point of
     # variance -> 2 E[sin(z) ** 2] = 1 - exp(-2 variance) is 0.797.
     x = torch.linspace(-1.0, 1.0, 1024)[:, None]
@@ -167,8 +167,8 @@ def learned(width: int, form: str) -> tuple[float, float]:
     multiplier = form != "output"
     recipe = recipes.mup(BASE, width, std, inputs="encode.weight", hidden="layers.*.weight", multiplier=multiplier)
     if form == "standard":
-        he = [fastinit.Rule(fastinit.KaimingNormal(nonlinearity="relu"), module=nn.Linear, param="weight")]
-        recipe = he + recipe
+        he = fastinit.KaimingNormal(nonlinearity="relu")
+        recipe = recipe.override(fastinit.Rule(he, module=nn.Linear, param="weight"))
     fastinit.initialize_(model, recipe, seed=0)
     slow = {"multiplier": ("layers",), "output": ("layers", "head"), "standard": ()}[form]
     groups = [

@@ -110,8 +110,8 @@ def test_deepnorm_on_the_models_of_transformers() -> None:
         {name: xavier(gain, D, D) for name, gain in names.items()},
     )
     assert found["encoder.layer.1.intermediate.dense.weight"] == found["encoder.layer.1.output.dense.weight"]
-    relative = [fastinit.Rule(Normal(), name="*relative_attention_bias*")]
-    found = fills(t5, relative + recipes.deepnorm(2, 2))
+    relative = fastinit.Rule(Normal(), name="*relative_attention_bias*")
+    found = fills(t5, recipes.deepnorm(2, 2).extend(relative))  # no embedding of the model's width: not claimed
     cross = {name: found[f"decoder.block.0.layer.1.EncDecAttention.{name}.weight"] for name in "qkvo"}
     betas = {"q": 1.0, "k": 1.0, "v": 24**-0.25, "o": 24**-0.25}
     same(cross, {name: xavier(gain, D, D) for name, gain in betas.items()})

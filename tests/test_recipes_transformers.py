@@ -104,7 +104,7 @@ def test_disagreements_are_found() -> None:
     assert wrong(recipes.gpt2(0.02 * (1 + 1e-9))) == matrices
     assert wrong(recipes.llama()) == {name for name in matrices if "c_proj" in name}
     assert wrong(recipes.bert()) == matrices
-    ones = Recipe((fastinit.Rule(fastinit.Ones(), param="bias"),)) + recipes.gpt2()
+    ones = recipes.gpt2().override(fastinit.Rule(fastinit.Ones(), param="bias"))
     assert wrong(ones) == {name for name in dict(model.named_parameters()) if name.endswith("bias")}
 
 

@@ -27,6 +27,7 @@ from fastinit.recipes.vocabulary import (
 __all__ = ["deepnorm", "fixup", "t_fixup"]
 
 _COLUMNS = Layout(in_axis=0, out_axis=1, split=3, split_axis=1)
+_NOT_RELATIVE = re.compile(r"(?!.*relative).*")  # biases of attention by distance, one for each head
 _NOT_ACROSS = rf"(?!(?:.*\.)?{CROSS_ATTENTION[0]}\Z)"
 
 
@@ -160,7 +161,7 @@ def _blocks(init: type[XavierNormal | XavierUniform], beta: str, before: str, ga
 def _ends(embedding: str) -> tuple[Rule, ...]:
     """Embeddings, and a head that is not tied to them."""
     return (
-        rule(Normal(std=embedding), module=nn.Embedding, param="weight"),
+        rule(Normal(std=embedding), name=_NOT_RELATIVE, module=nn.Embedding),
         rule(Normal(std="1 / sqrt(fan_in)"), name=ending(*HEADS), module=nn.Linear),
         rule(Zeros(), name=ending(*HEADS, param=r"\.bias"), module=nn.Linear),
     )
