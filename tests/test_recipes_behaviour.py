@@ -164,17 +164,16 @@ def learned(width: int, form: str) -> tuple[float, float]:
     m = width / BASE
     std = math.sqrt(2.0 / BASE)
     model = Perceptron(width, m if form == "multiplier" else 1.0)
-    multiplier = form != "output"
-    recipe = recipes.mup(BASE, width, std, inputs="encode.weight", hidden="layers.*.weight", multiplier=multiplier)
+    kinds: Any = {"inputs": "encode.weight", "hidden": "layers.*.weight", "multiplier": form != "output"}
+    recipe = recipes.mup(BASE, width, std, **kinds)
+    rates = recipes.mup_rates(model, BASE, width, **kinds)
     if form == "standard":
         he = fastinit.KaimingNormal(nonlinearity="relu")
         recipe = recipe.override(fastinit.Rule(he, module=nn.Linear, param="weight"))
     fastinit.initialize_(model, recipe, seed=0)
-    slow = {"multiplier": ("layers",), "output": ("layers", "head"), "standard": ()}[form]
-    groups = [
-        {"params": [p], "lr": 0.002 / m if name.startswith(slow) and p.ndim == 2 else 0.002}
-        for name, p in model.named_parameters()
-    ]
+    if form == "standard":
+        rates = dict.fromkeys(rates, 1.0)
+    groups = [{"params": [p], "lr": 0.002 * rates[name]} for name, p in model.named_parameters()]
     optimizer = torch.optim.Adam(groups)
     x = fastinit.normal_(torch.empty(32, 8), generator=Key(1))
     target = fastinit.normal_(torch.empty(32, 4), generator=Key(2))

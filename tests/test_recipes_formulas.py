@@ -155,6 +155,21 @@ def test_mup(multiplier: bool) -> None:
     same(fills(tree(parts), recipe), expected)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("multiplier", [True, False])
+def test_mup_rates(multiplier: bool, optimizer: str) -> None:
+    m = 4.0
+    fixed, inside = (1.0, 1 / m) if optimizer == "adam" else (m, 1.0)  # tables 3 and 8
+    parts = {"embed": nn.Embedding(V, D), "layers.0.fc1": nn.Linear(D, D), "lm_head": nn.Linear(D, V, bias=False)}
+    model = tree({**parts, "attn": nn.MultiheadAttention(D, 2), "norm": nn.LayerNorm(D)})
+    rates = recipes.mup_rates(model, D / m, D, optimizer=optimizer, multiplier=multiplier)
+    names = ("layers.0.fc1.weight", "attn.in_proj_weight", "attn.out_proj.weight")
+    expected = {name: inside if name in names else fixed for name, _ in model.named_parameters()}
+    assert rates == expected | {"lm_head.weight": fixed if multiplier else 1 / m}
+    with pytest.raises(ValueError, match='optimizer must be "adam" or "sgd"'):
+        recipes.mup_rates(model, 1.0, 2.0, optimizer="adamw")
+
+
 def test_mup_reads_the_width_and_leaves_routers() -> None:
     transformers: Any = pytest.importorskip("transformers")
     sizes = {

@@ -177,7 +177,8 @@ def fixup(blocks: int) -> Recipe:
     Args:
         blocks: how many residual blocks the network has, over all its stages.
 
-    Source: Zhang et al. 2019, Fixup Initialization, section 3; the authors' FixupResNet.
+    Source: Zhang et al. 2019, Fixup Initialization, section 3; the authors' FixupResNet (which leaves the network's
+    first convolution at torch's default).
 
     Example:
         >>> import fastinit, torch

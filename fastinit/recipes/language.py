@@ -22,6 +22,7 @@ def gpt2(std: float = 0.02, position_std: float | None = None) -> Recipe:
     Each block adds to the residual stream twice, so that its variance stays what it is in a model of one block. Biases
     are 0. Megatron's ``scaled_init_method_normal`` is the same. The projections are found by name (`c_proj`, `o_proj`,
     `out_proj` of an attention, `fc2` of a block...), in GPT-2 and in others; ``layers`` is the length of their stack.
+    For a part of a model, as a pipeline's stage, tell the depth of the whole: ``gpt2().with_constants(layers=48)``.
 
     Args:
         std: of matrices and token embeddings.
