@@ -216,6 +216,15 @@ def test_meta_parameters_are_refused() -> None:
         lsuv_(model, data(4, 16))
 
 
+@pytest.mark.parametrize("wrong", [{"std": 0.0}, {"std": -1.0}, {"std": float("nan")}, {"tolerance": -0.1}])
+def test_impossible_targets_are_refused(wrong: dict[str, float]) -> None:
+    model = perceptron()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match="std must be positive"):
+        lsuv_(model, data(4, 16), **wrong)  # type: ignore[arg-type]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_biases_that_spread_too_far_are_warned_of() -> None:
     model = nn.Linear(4, 4)
     with torch.no_grad():

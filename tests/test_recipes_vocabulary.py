@@ -15,8 +15,6 @@ from fastinit.recipes import vocabulary
 from fastinit.recipes.vocabulary import ending
 from named_modules import tree
 
-transformers: Any = pytest.importorskip("transformers")
-
 ROLES = {
     role: ending(*getattr(vocabulary, role), param=r"(?:[._]weight)?")
     for role in ("ATTENTION_OUT", "MLP_OUT", "MLP_IN", "QUERY_KEY", "VALUE", "FUSED_QKV")
@@ -66,6 +64,7 @@ def matrices(model: nn.Module) -> list[str]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_projections_of_transformers_are_known(name: str) -> None:
+    transformers: Any = pytest.importorskip("transformers")
     kind, config, expected = MODELS[name]
     cls = getattr(transformers, kind)
     with torch.device("meta"):
@@ -76,6 +75,7 @@ def test_projections_of_transformers_are_known(name: str) -> None:
 
 
 def test_cross_attention_is_known() -> None:
+    transformers: Any = pytest.importorskip("transformers")
     sizes = {"d_model": 16, "d_kv": 4, "d_ff": 24, "num_heads": 4, "num_layers": LAYERS}
     with torch.device("meta"):
         models = [
