@@ -30,7 +30,7 @@ def stack(layers: int, where: str = "layers") -> dict[str, nn.Module]:
 def test_deepnorm_of_one_stack(arguments: dict[str, int], distribution: str) -> None:
     glorot = xavier if distribution == "normal" else xavier_uniform
     depth = 3 if not arguments else 6
-    beta = (8 * depth) ** -0.25  # table 1
+    beta = (8 * depth) ** -0.25  # figure 2
     expected: dict[str, Initializer] = {"embed_tokens.weight": Normal(0.0, D**-0.5)}
     for name, module in stack(3).items():
         assert isinstance(module, nn.Linear)
@@ -44,7 +44,7 @@ def test_deepnorm_of_one_stack(arguments: dict[str, int], distribution: str) -> 
 def test_deepnorm_of_torchs_transformer_with_encoder_and_decoder() -> None:
     n, m = 3, 2
     model = nn.Transformer(D, 2, n, m, H, batch_first=True)
-    encoder, decoder = 0.87 * (n**4 * m) ** (-1 / 16), (12 * m) ** (-1 / 4)  # table 1
+    encoder, decoder = 0.87 * (n**4 * m) ** (-1 / 16), (12 * m) ** (-1 / 4)  # figure 2
     found = fills(model, recipes.deepnorm(encoder_layers=n, decoder_layers=m))
     expected: dict[str, Initializer] = {}
     for name, parameter in model.named_parameters():
@@ -132,7 +132,7 @@ def test_deepnorm_of_one_stack_leaves_cross_attention_to_the_reader() -> None:
 @pytest.mark.parametrize("arguments", [{}, {"layers": 5, "qk_gain": math.sqrt(0.5)}])
 def test_t_fixup(arguments: dict[str, Any]) -> None:
     n, gain = arguments.get("layers", 3), arguments.get("qk_gain", 1.0)
-    encoder, decoder = 0.67 * n**-0.25, (9 * n) ** -0.25  # section 3.2
+    encoder, decoder = 0.67 * n**-0.25, (9 * n) ** -0.25  # the three steps of T-Fixup
     parts = {"embed_tokens": nn.Embedding(V, D), "output_projection": nn.Linear(D, V, bias=False)}
     parts |= {**stack(3, "encoder.layers"), **stack(3, "decoder.layers")}
     parts["decoder.layers.0.encoder_attn.v_proj"] = nn.Linear(D, D)

@@ -60,7 +60,7 @@ def deepnorm(
     Raises:
         ValueError: another distribution.
 
-    Source: Wang et al. 2022, DeepNet, figure 2 and table 1.
+    Source: Wang et al. 2022, DeepNet, figure 2.
 
     Example:
         >>> import fastinit
@@ -87,7 +87,7 @@ def deepnorm(
     return Recipe(
         (*rules, *_ends("1 / sqrt(embedding_dim)"), *norms()),
         name="deepnorm",
-        source="Wang et al. 2022, DeepNet: Scaling Transformers to 1,000 Layers, table 1",
+        source="Wang et al. 2022, DeepNet: Scaling Transformers to 1,000 Layers, figure 2",
         constants=constants,
     )
 
@@ -105,7 +105,7 @@ def t_fixup(layers: int | None = None, qk_gain: float = 1.0) -> Recipe:
             embeddings the longest one.
         qk_gain: gain of queries and keys; the authors' code has fairseq's 1 / sqrt(2).
 
-    Source: Huang et al. 2020, Improving Transformer Optimization Through Better Initialization, section 3.2.
+    Source: Huang et al. 2020, Improving Transformer Optimization Through Better Initialization.
 
     Example:
         >>> import fastinit, torch
@@ -122,7 +122,7 @@ def t_fixup(layers: int | None = None, qk_gain: float = 1.0) -> Recipe:
             *_ends(f"{decoder} / sqrt(embedding_dim)"),
         ),
         name="t_fixup",
-        source="Huang et al. 2020, Improving Transformer Optimization Through Better Initialization, section 3.2",
+        source="Huang et al. 2020, Improving Transformer Optimization Through Better Initialization",
         constants={"qk_gain": qk_gain} | ({} if layers is None else {"layers": layers}),
     )
 

@@ -124,7 +124,7 @@ def olmo2(std: float = 0.02, cut: float = 3.0) -> Recipe:
         std: before the cut.
         cut: where the distribution is cut, in standard deviations.
 
-    Source: OLMo team 2025, 2 OLMo 2 Furious, section 3.2; ``InitMethod.normal`` of OLMo-core.
+    Source: OLMo team 2025, 2 OLMo 2 Furious; ``InitMethod.normal`` of OLMo-core.
 
     Example:
         >>> import fastinit, torch
@@ -136,7 +136,7 @@ def olmo2(std: float = 0.02, cut: float = 3.0) -> Recipe:
     return Recipe(
         (rule(init, module=_MATRICES, param="weight"), *experts(init), *fused(init), biases(), *norms()),
         name="olmo2",
-        source="OLMo team 2025, 2 OLMo 2 Furious, section 3.2",
+        source="OLMo team 2025, 2 OLMo 2 Furious",
         constants={"std": std, "cut": cut},
     )
 
