@@ -42,6 +42,7 @@ from fastinit.init import (
 )
 from fastinit.keys import Key
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
+from fastinit.patching import patch
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
 from fastinit.shards import Shard, shard
 
@@ -87,6 +88,7 @@ __all__ = [
     "foreach",
     "lecun_normal_",
     "lecun_uniform_",
+    "patch",
     "shard",
     "special_orthogonal_",
     "trunc_normal_tf_",
