@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 
 __all__ = ["Counts"]
 
@@ -16,20 +16,19 @@ class Counts:
     """
 
     def __init__(self) -> None:
-        self._calls: Counter[str] = Counter()
-        self._elements: Counter[str] = Counter()
+        self._accelerated: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])  # calls, elements
         self._left: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()  # an installed patch has one tally for all threads
 
     @property
     def calls(self) -> int:
         """Calls that fastinit took over."""
-        return self._calls.total()
+        return sum(calls for calls, _ in list(self._accelerated.values()))
 
     @property
     def elements(self) -> int:
         """Elements that it filled in them; a tensor that is filled twice counts twice."""
-        return self._elements.total()
+        return sum(elements for _, elements in list(self._accelerated.values()))
 
     @property
     def left(self) -> int:
@@ -39,8 +38,9 @@ class Counts:
     def accelerated(self, function: str, elements: int) -> None:
         """Note a call that fastinit took over."""
         with self._lock:
-            self._calls[function] += 1
-            self._elements[function] += elements
+            tally = self._accelerated[function]
+            tally[0] += 1
+            tally[1] += elements
 
     def left_to_torch(self, function: str, reason: str) -> None:
         """Note a call that torch answered, and why."""
@@ -62,7 +62,8 @@ class Counts:
         """
         with self._lock:
             accelerated = {
-                name: {"calls": calls, "elements": self._elements[name]} for name, calls in sorted(self._calls.items())
+                name: {"calls": calls, "elements": elements}
+                for name, (calls, elements) in sorted(self._accelerated.items())
             }
             left: dict[str, dict[str, int]] = {}
             for (name, reason), calls in sorted(self._left.items()):

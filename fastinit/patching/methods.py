@@ -43,6 +43,7 @@ for _method in METHODS.values():  # for whoever prints or looks up what is passe
     _method.__module__, _method.__qualname__ = "torch", f"Tensor.{_method.__name__}"
 
 _DEFAULTS: Final = (0.0, 1.0)
+_NUMBERS: Final = frozenset({float, int})
 
 
 def _filled(
@@ -73,12 +74,12 @@ def _filled(
     return False
 
 
-def _parameters(names: tuple[str, str], arguments: tuple[Any, ...], named: dict[str, Any]) -> list[float] | None:
+def _parameters(names: tuple[str, str], arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...] | None:
     """The two numbers, given by place, by name or not at all; None where torch is to judge them."""
-    if len(arguments) > 2:
-        return None
-    left = names[len(arguments) :]
-    if any(name not in left and name != "generator" for name in named):
-        return None
-    values = [*arguments, *(named.get(name, _DEFAULTS[names.index(name)]) for name in left)]
-    return values if all(type(value) in (float, int) for value in values) else None
+    values = arguments + _DEFAULTS[len(arguments) :]
+    if named:
+        left = names[len(arguments) :]
+        if not named.keys() <= {*left, "generator"}:
+            return None
+        values = arguments + tuple(named.get(name, values[names.index(name)]) for name in left)
+    return values if len(values) == 2 and type(values[0]) in _NUMBERS and type(values[1]) in _NUMBERS else None
