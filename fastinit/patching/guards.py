@@ -38,6 +38,8 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
         return "the layout"
     if tensor.dtype not in kinds:
         return f"the type {str(tensor.dtype).removeprefix('torch.')}"
+    if tensor.numel() == 0:
+        return "no elements"  # torch divides by fans of 0, or not
     if generator is not None and not (isinstance(generator, Generator) and generator.device.type == tensor.device.type):
         return "a generator of another device or kind"
     if torch._C._len_torch_dispatch_stack():

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any, Final
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
@@ -72,9 +73,19 @@ def count(scopes: tuple[Counts, ...], name: str, tensor: Tensor) -> None:
         counts.accelerated(name, elements)
 
 
+def _by_torchs_gains(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A Kaiming initializer that knows no more nonlinearities than torch's, which raises an error for others."""
+
+    def filled(tensor: Tensor, a: float, mode: str, nonlinearity: Any, generator: Generator | None) -> Tensor:
+        torch.nn.init.calculate_gain(nonlinearity, a)
+        return fill(tensor, a, mode, nonlinearity, generator)
+
+    return filled
+
+
 def _timms_variance_scaling(tensor: Tensor, scale: float, mode: str, distribution: str) -> None:
-    if mode not in ("fan_in", "fan_out", "fan_avg") or tensor.numel() == 0:
-        raise ValueError("a mode that timm does not know, or fans of 0, which it divides by")
+    if mode not in ("fan_in", "fan_out", "fan_avg"):
+        raise ValueError("a mode that timm does not know")
     scaling.variance_scaling_(tensor, scale, mode, distribution)
 
 
@@ -93,8 +104,8 @@ ROUTES: Final = {
     "dirac_": Route(init.dirac_, CONSTANT),
     "xavier_uniform_": Route(init.xavier_uniform_, RANDOM, True),
     "xavier_normal_": Route(init.xavier_normal_, RANDOM, True),
-    "kaiming_uniform_": Route(init.kaiming_uniform_, RANDOM, True, warns_of_empty=True),
-    "kaiming_normal_": Route(init.kaiming_normal_, RANDOM, True, warns_of_empty=True),
+    "kaiming_uniform_": Route(_by_torchs_gains(init.kaiming_uniform_), RANDOM, True, warns_of_empty=True),
+    "kaiming_normal_": Route(_by_torchs_gains(init.kaiming_normal_), RANDOM, True, warns_of_empty=True),
     "orthogonal_": Route(init.orthogonal_, ORTHOGONAL, True),
     "sparse_": Route(init.sparse_, REAL, True),
     "timm.trunc_normal_": Route(init.trunc_normal_, REAL),
