@@ -34,8 +34,8 @@ REFUSED: list[Callable[[], Any]] = [
     lambda: nn.init.orthogonal_(torch.empty(3, 3, dtype=torch.bfloat16)),
     lambda: nn.init.xavier_uniform_(torch.empty(3)),
     lambda: nn.init.xavier_uniform_(torch.empty(0, 0)),
-    lambda: nn.init.kaiming_normal_(torch.empty(3, 3), mode="fan"),
-    lambda: nn.init.kaiming_normal_(torch.empty(3, 3), nonlinearity="gelu"),
+    lambda: nn.init.kaiming_normal_(torch.empty(3, 3), mode="fan"),  # type: ignore[arg-type]
+    lambda: nn.init.kaiming_normal_(torch.empty(3, 3), nonlinearity="gelu"),  # type: ignore[arg-type]
     lambda: nn.init.eye_(torch.empty(3)),
     lambda: nn.init.dirac_(torch.empty(3, 3, 3), groups=2),
     lambda: nn.init.sparse_(torch.empty(3), 0.5),
@@ -47,7 +47,7 @@ REFUSED: list[Callable[[], Any]] = [
     lambda: nn.init.uniform_(),  # type: ignore[call-arg]
     lambda: nn.init.uniform_(torch.empty(3), c=1),  # type: ignore[call-arg]
     lambda: torch.empty(3).normal_(0.0, -1.0),
-    lambda: torch.empty(3).normal_(0.0, 1.0, 2.0),  # type: ignore[call-arg]
+    lambda: torch.empty(3).normal_(0.0, 1.0, 2.0),  # type: ignore[call-arg, arg-type]
     lambda: torch.empty(3).normal_(0.0, mean=1.0),  # type: ignore[misc]
     lambda: torch.empty(3).normal_("0"),  # type: ignore[arg-type]
     lambda: torch.empty(3).uniform_(low=1.0),  # type: ignore[call-arg]
@@ -262,7 +262,7 @@ def test_a_mode_that_watches_sees_the_names_it_always_sees() -> None:
             nn.init.xavier_normal_(tensor)
             nn.init.zeros_(tensor)
             tensor.uniform_()
-        return mode.seen
+        return list(mode.seen)
 
     without = seen()
     with fastinit.patch():
@@ -270,9 +270,9 @@ def test_a_mode_that_watches_sees_the_names_it_always_sees() -> None:
 
 
 def test_a_dispatch_mode_sees_torchs_operators() -> None:
-    class Watching(TorchDispatchMode):
+    class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__()  # type: ignore[no-untyped-call]
             self.seen: list[str] = []
 
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -292,7 +292,7 @@ def test_function_transforms_are_torchs() -> None:
     with fastinit.patch() as counts:
         result = torch.vmap(noise, randomness="different")(torch.zeros(3, 4))
         torch.func.grad(lambda x: (x + torch.empty_like(x).uniform_()).sum())(torch.zeros(3))
-    assert result.unique().numel() == 12
+    assert len(set(result.flatten().tolist())) == 12
     assert reasons(counts) == {"a function transform"}
 
 
@@ -301,16 +301,18 @@ def test_forward_mode_differentiation_is_torchs() -> None:
     from torch.autograd import forward_ad
 
     with fastinit.patch() as counts, forward_ad.dual_level():
-        dual = forward_ad.make_dual(torch.ones(3), torch.ones(3))
+        dual = forward_ad.make_dual(torch.ones(3), torch.ones(3))  # type: ignore[no-untyped-call]
         dual.normal_()
-        assert (forward_ad.unpack_dual(dual).tangent == 0.0).all()
+        assert (forward_ad.unpack_dual(dual).tangent == 0.0).all()  # type: ignore[no-untyped-call]
     assert reasons(counts) == {"forward-mode differentiation"}
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.trace` is deprecated", "ignore::torch.jit.TracerWarning")
 def test_tracing_is_torchs() -> None:
     with fastinit.patch() as counts:
-        traced = torch.jit.trace(lambda x: x + torch.empty(3).uniform_(), torch.zeros(3), check_trace=False)
+        traced = torch.jit.trace(  # type: ignore[no-untyped-call]
+            lambda x: x + torch.empty(3).uniform_(), torch.zeros(3), check_trace=False
+        )
     assert "aten::uniform_" in str(traced.graph)
     assert reasons(counts) == {"tracing"}
 
@@ -338,7 +340,7 @@ def test_compiled_code_is_torchs_and_stays_what_it_is(name: str) -> None:
 
 def test_skip_init() -> None:
     with fastinit.patch() as counts:
-        module = nn.utils.skip_init(nn.Linear, 4, 5)
+        module = nn.utils.skip_init(nn.Linear, 4, 5)  # type: ignore[no-untyped-call]
     assert module.weight.device.type == "cpu"
     assert reasons(counts) == {"the device meta"}
     assert counts.calls == 0

@@ -11,7 +11,7 @@ __all__ = ["Counts"]
 class Counts:
     """The tally of one scope, and of the scopes inside it; made by `fastinit.patch`, safe to read at any time.
 
-    Functions of torch.nn.init go by their own names, methods as "Tensor.normal_", helpers of timm as "timm.lecun_normal_".
+    Functions of torch.nn.init go by their own names, methods as "Tensor.normal_", timm's as "timm.lecun_normal_".
     A function that is left to torch may still call one that is not: then both are counted.
     """
 

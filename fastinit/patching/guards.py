@@ -55,7 +55,8 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
 
 def _only_default_devices() -> bool:
     """Whether all modes are ``torch.device`` as a context, which says where new tensors go and means nothing here."""
-    return all(type(mode) is DeviceContext for mode in torch.overrides._get_current_function_mode_stack())
+    modes = torch.overrides._get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return all(type(mode) is DeviceContext for mode in modes)
 
 
 @cache

@@ -1,5 +1,6 @@
-"""Where a call of a replaced function goes: to fastinit where the patch is on for its caller and fastinit does exactly
-what torch would, and otherwise to torch.
+"""Where a call of a replaced function goes.
+
+To fastinit, where the patch is on for its caller and fastinit does exactly what torch would; otherwise to torch.
 """
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any, Final
 
 import torch
@@ -34,7 +34,7 @@ class Route:
     kinds: Kinds
     takes_generator: bool = False
     warns_of_empty: bool = False
-    function: FunctionType | None = None
+    function: Any = None  # a FunctionType, which mypy takes for a method where a class has it as a field
     """The very object whose code is replaced, once it has been found."""
     torchs: Callable[..., Any] | None = None
     """A function with the code that it came with."""

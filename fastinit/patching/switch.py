@@ -34,25 +34,25 @@ class Patch:
 
     ``with fastinit.patch():`` fills what is built in the block by fastinit: whatever calls a function of torch.nn.init,
     under whatever name it was imported, ``Tensor.normal_``, ``Tensor.uniform_``, or timm's ``trunc_normal_``,
-    ``trunc_normal_tf_``, ``variance_scaling_`` and ``lecun_normal_``; so the modules of torch.nn, torchvision, transformers
-    and timm. Distributions, arguments, errors and return values are torch's; the numbers are fastinit's, those of
-    fastinit's function of the same name, and follow `torch.manual_seed`. (One warning is missing: that of
+    ``trunc_normal_tf_``, ``variance_scaling_`` and ``lecun_normal_``; so the modules of torch.nn, torchvision,
+    transformers and timm. Distributions, arguments, errors and return values are torch's; the numbers are fastinit's,
+    those of fastinit's function of the same name, and follow `torch.manual_seed`. (One warning is missing: that of
     ``trunc_normal_`` about a mean far from the bounds, because its values are right there too.)
 
-    The patch is on for the thread, or the asyncio task, that entered it, and for none that it starts; see `install` for
-    all. Afterwards, also after an exception, everything is as it was: the very objects, in every module. Scopes nest. The
-    scope object is a decorator too.
+    The patch is on for the thread, or the asyncio task, that entered it, and for no thread that it starts; `install` is
+    for all. Afterwards, also after an exception, everything is as it was: the very objects, in every module. Scopes
+    nest. The scope object is a decorator too.
 
-    What fastinit does not do just as torch does is left to torch, call by call: devices other than the CPU and CUDA (meta
-    tensors stay untouched), tensor subclasses (fake and distributed tensors), sparse and quantised layouts, types that
-    torch's function refuses, arguments that fastinit refuses, `torch.compile`, tracing, function transforms, torch
+    What fastinit does not do just as torch does is left to torch, call by call: devices other than the CPU and CUDA
+    (meta tensors stay untouched), tensor subclasses (fake and distributed tensors), sparse and quantised layouts, types
+    that torch's function refuses, arguments that fastinit refuses, `torch.compile`, tracing, function transforms, torch
     function and dispatch modes other than ``torch.device``, and, for the two methods, what autograd would record. So
     `torch.nn.utils.skip_init`, transformers' ``no_init_weights`` and guards of loaded weights, and Lightning's and
     accelerate's empty initialisation do what they always do.
 
     Yields:
-        `Counts`: calls and elements that were accelerated, by function, and calls that were left to torch, by function and
-        reason. A scope's tally has those of the scopes within it.
+        `Counts`: calls and elements that were accelerated, by function, and calls that were left to torch, by function
+        and reason. A scope's tally has those of the scopes within it.
 
     Example:
         >>> import torch, fastinit
