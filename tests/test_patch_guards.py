@@ -365,7 +365,9 @@ def test_parameters_that_go_to_meta_when_registered(monkeypatch: pytest.MonkeyPa
 @pytest.fixture(scope="module")
 def gpt2() -> Callable[[], nn.Module]:
     transformers = pytest.importorskip("transformers")
-    config = transformers.GPT2Config(n_layer=2, n_head=2, n_embd=16, vocab_size=64, n_positions=32)
+    config = transformers.GPT2Config(
+        n_layer=2, n_head=2, n_embd=16, vocab_size=64, n_positions=32, bos_token_id=None, eos_token_id=None
+    )
 
     def build() -> nn.Module:
         model: nn.Module = transformers.GPT2LMHeadModel(config)

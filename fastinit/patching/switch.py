@@ -15,18 +15,23 @@ __all__ = ["Patch", "Scope"]
 class Scope(ContextDecorator):
     """A block, or a decorated function, in which the patch is on for the calling thread or task.
 
-    It has no state of its own: one may be entered again, also while it is entered, and by several threads at once.
+    It does not change: one may be entered again, also while it is entered, and by several threads at once.
     """
+
+    def __init__(self, defer: bool) -> None:
+        self._defer = defer
 
     def __enter__(self) -> Counts:
         replacement.hold()
-        return scopes.enter()
+        return scopes.enter(self._defer)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        scopes.leave()
-        replacement.release()
+        try:
+            scopes.leave()
+        finally:
+            replacement.release()
 
 
 class Patch:
@@ -50,6 +55,13 @@ class Patch:
     `torch.nn.utils.skip_init`, transformers' ``no_init_weights`` and guards of loaded weights, and Lightning's and
     accelerate's empty initialisation do what they always do.
 
+    Args:
+        defer: put fills of parameters on the CPU off until something in this thread looks at one of them, or until the
+            end of the scope, and then do them together. So a default initialisation that the model's own replaces is
+            never done, nor one of a weight that is thrown away when two are tied, whose memory then is not even
+            touched. The values are the same. Only for code in which no other thread, and no C++ extension that torch does
+            not know of, reads parameters before the scope ends.
+
     Yields:
         `Counts`: calls and elements that were accelerated, by function, and calls that were left to torch, by function
         and reason. A scope's tally has those of the scopes within it.
@@ -69,9 +81,9 @@ class Patch:
         self._installed: Counts | None = None
         self._lock = threading.Lock()
 
-    def __call__(self) -> Scope:
+    def __call__(self, *, defer: bool = False) -> Scope:
         """A context manager and decorator, see above."""
-        return Scope()
+        return Scope(defer)
 
     def install(self) -> Counts:
         """Turn the patch on for all threads, until `uninstall`. Where it is installed nothing changes.
