@@ -427,6 +427,8 @@ def test_functions_keep_their_identity_and_signature_meanwhile() -> None:
                 p.default for p in signature.parameters.values()
             ]
             assert (function.__name__, function.__module__) == name
+            assert f"def {call.name}(" in inspect.getsource(function)
+            assert "fastinit" not in inspect.getsource(function)
 
 
 def test_a_method_captured_meanwhile_does_as_torch_afterwards() -> None:

@@ -334,6 +334,17 @@ def test_compiled_code_is_torchs_and_stays_what_it_is(name: str) -> None:
     assert counts.calls == 0
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_scripted_code_is_torchs() -> None:
+    def fill(tensor: Tensor) -> Tensor:
+        return nn.init.xavier_normal_(nn.init.uniform_(tensor, 0.0, 1.0), 1.0)
+
+    with fastinit.patch() as counts:
+        scripted = torch.jit.script(fill)
+        assert scripted(torch.empty(3, 4)).isfinite().all()
+    assert counts.calls == 0
+
+
 # Initialisation that is skipped
 
 
