@@ -153,6 +153,15 @@ PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) {
 
   m.def("fold_in",
         [](uint64_t seed, uint64_t data, uint32_t domain) { return fold_in(seed, data, static_cast<Domain>(domain)); });
+  m.def("fold_in_each", [](uint64_t seed, const std::vector<uint64_t>& data, uint32_t domain, int64_t offset) {
+    std::vector<int64_t> words;
+    words.reserve(2 * data.size());
+    for (uint64_t word : data) {
+      words.push_back(static_cast<int64_t>(fold_in(seed, word, static_cast<Domain>(domain))));
+      words.push_back(offset);
+    }
+    return words;
+  });
   m.def("facts", &facts);
   m.def("force_isa", [](const std::optional<std::string>& name) { force_kernels(name.value_or("")); });
   m.def("words", &words, "Words [first, first + count) of a stream; for tests.");

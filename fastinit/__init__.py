@@ -7,7 +7,7 @@ The second goes beyond it. Values are a fixed function of key and index: docs/st
 from fastinit._native import STREAM_VERSION  # first: its errors say what is missing
 
 # isort: split
-from fastinit import foreach
+from fastinit import foreach, recipes
 from fastinit._version import __version__
 from fastinit.fans import Fans, fans
 from fastinit.init import (
@@ -41,6 +41,35 @@ from fastinit.init import (
     zeros_,
 )
 from fastinit.keys import Key
+from fastinit.models.elementary import Constant, Normal, TruncNormal, Uniform
+from fastinit.models.entries import Entry
+from fastinit.models.initialize import Report, initialize_
+from fastinit.models.initializer import Initializer
+from fastinit.models.initializers import (
+    Custom,
+    DeltaOrthogonal,
+    Dirac,
+    Eye,
+    KaimingNormal,
+    KaimingUniform,
+    Leave,
+    LecunNormal,
+    LecunUniform,
+    Ones,
+    Orthogonal,
+    Sparse,
+    SpecialOrthogonal,
+    TruncNormalTF,
+    VarianceScaling,
+    XavierNormal,
+    XavierUniform,
+    Zeros,
+)
+from fastinit.models.layouts import Layout
+from fastinit.models.materialise import meta_parameters
+from fastinit.models.plan import Plan, plan
+from fastinit.models.rules import Recipe, Rule
+from fastinit.models.sites import Site
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
 from fastinit.shards import Shard, shard
@@ -91,4 +120,40 @@ __all__ = [
     "special_orthogonal_",
     "trunc_normal_tf_",
     "variance_scaling_",
+    # whole models
+    "Entry",
+    "Initializer",
+    "Layout",
+    "Plan",
+    "Recipe",
+    "Report",
+    "Rule",
+    "Site",
+    "initialize_",
+    "meta_parameters",
+    "plan",
+    "recipes",
+    # initializers as values, for rules
+    "Constant",
+    "Custom",
+    "DeltaOrthogonal",
+    "Dirac",
+    "Eye",
+    "KaimingNormal",
+    "KaimingUniform",
+    "LecunNormal",
+    "LecunUniform",
+    "Leave",
+    "Normal",
+    "Ones",
+    "Orthogonal",
+    "Sparse",
+    "SpecialOrthogonal",
+    "TruncNormal",
+    "TruncNormalTF",
+    "Uniform",
+    "VarianceScaling",
+    "XavierNormal",
+    "XavierUniform",
+    "Zeros",
 ]

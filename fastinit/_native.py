@@ -55,6 +55,7 @@ eye_ = _C.eye_
 dirac_ = _C.dirac_
 fill_many_ = _C.fill_many_
 fold_in = _C.fold_in
+fold_in_each = _C.fold_in_each
 facts = _C.facts
 force_isa = _C.force_isa
 STREAM_VERSION = _C.stream_version

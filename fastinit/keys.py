@@ -8,8 +8,9 @@ parameter a stream of its own, so any rank can fill any parameter, or any part o
 
 import hashlib
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import SupportsIndex
+from typing import SupportsIndex, overload
 
 from fastinit import _native
 
@@ -86,8 +87,7 @@ class Key:
             False
         """
         if isinstance(data, str):
-            digest = hashlib.blake2b(data.encode(), digest_size=8).digest()
-            word, domain = int.from_bytes(digest, "little"), _DOMAIN_STR
+            word, domain = name_hash(data), _DOMAIN_STR
         else:
             word, domain = _unsigned64(data, "data"), _DOMAIN_INT
         return Key(_native.fold_in(self.seed, word, domain), self.offset)
@@ -96,6 +96,36 @@ class Key:
     def words(self) -> list[int]:
         """Seed and offset as signed 64-bit integers of the same bits: torch's operators know no unsigned ones."""
         return [_signed64(self.seed), _signed64(self.offset)]
+
+
+def name_hash(name: str) -> int:
+    """What a name is to a key: 64 bits of its BLAKE2b."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+
+
+class NamedKeys(Sequence[Key]):
+    """``key.fold_in(name)`` for each of many names whose hashes are known, as the words that a fill of many takes.
+
+    A model's keys under one seed after another: without a `Key` object and a hash for each, which cost more than
+    filling a small parameter does.
+    """
+
+    def __init__(self, key: Key, hashes: Sequence[int]) -> None:
+        self.words = _native.fold_in_each(key.seed, hashes, _DOMAIN_STR, key.words[1])
+
+    def __len__(self) -> int:
+        return len(self.words) // 2
+
+    @overload
+    def __getitem__(self, index: int) -> Key: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Key]: ...
+    def __getitem__(self, index: int | slice) -> Key | list[Key]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        return Key(*self.words[2 * (index % len(self)) :][:2])
 
 
 def _unsigned64(value: SupportsIndex, name: str) -> int:

@@ -6,17 +6,18 @@ models stands on `fill_many`.
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
 from fastinit.dispatch import FILL_MANY, Op, Source, window
 from fastinit.interop import SupportsDLPack
-from fastinit.keys import Key
+from fastinit.keys import Key, NamedKeys
 from fastinit.shards import Shard
 
-__all__ = ["Law", "Sources", "each", "fill_many"]
+__all__ = ["Fills", "Law", "Sources", "each", "fill_many"]
 
 Law: TypeAlias = tuple[Op, tuple[float, ...]]
 """An operator that is one of the laws of ``fill_many_``, and its parameters."""
@@ -40,42 +41,74 @@ def fill_many(targets: Sequence[Tensor | Shard | SupportsDLPack], laws: Sequence
         What the single fills raise; then nothing has been filled, nor drawn, but where the targets lie on several
             devices: neighbours on one are filled together, and those before the refused ones have been.
     """
-    count = len(targets)
-    if len(laws) not in (1, count):
-        raise ValueError(f"expected one law or {count}, but got {len(laws)}")
-    keys, generator = _keys(generator, count)
-    if set(map(type, targets)) <= _PLAIN:
-        tensors: list[Any] = list(targets)
-        places: list[tuple[Sequence[int], Sequence[int]]] | None = None
-    else:
-        tensors, places = [], []
-        for target in targets:
-            tensor, shape, offset = window(target)
-            tensors.append(tensor)
-            places.append((shape or tensor.shape, offset or [0] * tensor.ndim))
-    # Only neighbours on a device go together: a generator that several devices share is drawn from in order.
-    end = 0
-    for _, run in groupby(tensors, key=lambda tensor: tensor.device):
-        first, end = end, end + len(list(run))
-        numbers: list[float] = []
-        own = laws if len(laws) == 1 else laws[first:end]
-        for _, parameters in own:
-            numbers += parameters
-            numbers += _NOTHING[len(parameters) :]
-        FILL_MANY.run(
-            tensors[first:end],
-            [op.law for op, _ in own],
-            numbers,
-            generator,
-            keys.words if isinstance(keys, Key) else keys and keys[2 * first : 2 * end],
-            first if isinstance(keys, Key) else None,
-            places and [size for shape, _ in places[first:end] for size in shape],
-            places and [start for _, offset in places[first:end] for start in offset],
-        )
+    Fills(targets, laws).run(generator)
+
+
+class _Run(NamedTuple):
+    """Neighbours on one device, as the operator takes them."""
+
+    tensors: list[Tensor]
+    laws: list[int | None]
+    numbers: list[float]
+    shapes: list[int] | None
+    offsets: list[int] | None
+
+
+class Fills:
+    """`fill_many` with its arguments made ready, to be run under one source of randomness after another."""
+
+    def __init__(self, targets: Sequence[Tensor | Shard | SupportsDLPack], laws: Sequence[Law]) -> None:
+        self.count = count = len(targets)
+        if len(laws) not in (1, count):
+            raise ValueError(f"expected one law or {count}, but got {len(laws)}")
+        if set(map(type, targets)) <= _PLAIN:
+            tensors: list[Any] = list(targets)
+            places: list[tuple[Sequence[int], Sequence[int]]] | None = None
+        else:
+            tensors, places = [], []
+            for target in targets:
+                tensor, shape, offset = window(target)
+                tensors.append(tensor)
+                places.append((shape or tensor.shape, offset or [0] * tensor.ndim))
+        # Only neighbours on a device go together: a generator that several devices share is drawn from in order.
+        self.runs: list[_Run] = []
+        end = 0
+        for _, run in groupby(tensors, key=_device):
+            first, end = end, end + len(list(run))
+            numbers: list[float] = []
+            own = laws if len(laws) == 1 else laws[first:end]
+            for _, parameters in own:
+                numbers += parameters
+                numbers += _NOTHING[len(parameters) :]
+            shapes = None if places is None else [size for shape, _ in places[first:end] for size in shape]
+            offsets = None if places is None else [start for _, offset in places[first:end] for start in offset]
+            self.runs.append(_Run(tensors[first:end], [op.law for op, _ in own], numbers, shapes, offsets))
+
+    def run(self, generator: Sources) -> None:
+        """Fill; see `fill_many`."""
+        keys, generator = _keys(generator, self.count)
+        first = 0
+        for run in self.runs:
+            end = first + len(run.tensors)
+            FILL_MANY.run(
+                run.tensors,
+                run.laws,
+                run.numbers,
+                generator,
+                keys.words if isinstance(keys, Key) else keys and keys[2 * first : 2 * end],
+                first if isinstance(keys, Key) else None,
+                run.shapes,
+                run.offsets,
+            )
+            first = end
 
 
 _PLAIN = {Tensor, Parameter}
 _NOTHING = (0.0, 0.0, 0.0, 0.0)  # for the parameters that a law does not have
+
+
+def _device(tensor: Tensor) -> torch.device:
+    return tensor.device
 
 
 def _keys(generator: Any, count: int) -> tuple[Key | list[int] | None, Generator | None]:
@@ -84,14 +117,18 @@ def _keys(generator: Any, count: int) -> tuple[Key | list[int] | None, Generator
         return None, generator
     if isinstance(generator, Key):
         return generator, None
-    if not isinstance(generator, Sequence) or not all(isinstance(key, Key) for key in generator):
+    if isinstance(generator, NamedKeys):
+        words: list[int] | None = generator.words
+    elif isinstance(generator, Sequence) and all(isinstance(key, Key) for key in generator):
+        words = [word for key in generator for word in key.words]
+    else:
         raise TypeError(
             "generator must be a torch.Generator, a fastinit.Key, a sequence of keys or None, "
             f"but got {type(generator).__name__}"
         )
     if len(generator) != count:
         raise ValueError(f"expected a key for each of {count} tensors, but got {len(generator)}")
-    return [word for key in generator for word in key.words], None
+    return words, None
 
 
 def each(value: Any, count: int, name: str) -> list[Any]:

@@ -1,0 +1,79 @@
+"""From meta to memory: each parameter allocated once, and nothing written that a fill would write again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fastinit.models.sites import Site
+
+__all__ = ["allocate", "install", "meta_parameters"]
+
+
+def allocate(site: Site, device: torch.device) -> Tensor:
+    """Memory for a parameter on meta: same shape, strides, type and attributes; the values are whatever lies there.
+
+    Raises:
+        TypeError: a lazy parameter, or a class of parameter that says nothing of how it is made.
+    """
+    old = site.tensor
+    if type(old) not in (Tensor, nn.Parameter, nn.Buffer):
+        raise TypeError(f"{site.name}: cannot make a {type(old).__name__} on {device} from its description")
+    new: Tensor = torch.empty_like(old, device=device, requires_grad=False)
+    if isinstance(old, nn.Parameter):
+        new = nn.Parameter(new, requires_grad=old.requires_grad)
+    new.__dict__.update(old.__dict__)  # what others have noted on it
+    return new
+
+
+def install(model: nn.Module, prefix: str, made: Iterable[tuple[Site, Tensor]]) -> None:
+    """Put the new tensors where the old ones stood, under all their names."""
+    modules = dict(model.named_modules(remove_duplicate=False))
+    start = len(prefix) + 1 if prefix else 0
+    for site, new in made:
+        for name in site.names:
+            path, _, own = name[start:].rpartition(".")
+            module = modules[path]
+            if site.is_buffer:
+                module._buffers[own] = new
+            else:
+                setattr(module, own, new)  # not into _parameters: recurrent layers keep a second list
+
+
+@contextmanager
+def meta_parameters() -> Iterator[None]:
+    """Build models whose parameters are on meta, and whose buffers are real.
+
+    Within ``with torch.device("meta")`` buffers are on meta too, and whatever a constructor computed for them (position
+    numbers, rotary frequencies, masks) is lost. Here only parameters move, each as it is registered, before anything
+    is written to it. Other threads build as usual.
+
+    Example:
+        >>> import fastinit, torch
+        >>> with fastinit.meta_parameters():
+        ...     norm = torch.nn.BatchNorm1d(4)
+        >>> norm.weight.device.type, norm.running_var.device.type
+        ('meta', 'cpu')
+    """
+    import threading
+
+    thread = threading.get_ident()
+    original = nn.Module.register_parameter
+
+    def register_parameter(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        original(self, name, param)
+        if param is None or param.device.type == "meta" or threading.get_ident() != thread:
+            return
+        made: Any = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
+        made.__dict__.update(param.__dict__)
+        self._parameters[name] = made
+
+    nn.Module.register_parameter = register_parameter  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = original  # type: ignore[method-assign]
