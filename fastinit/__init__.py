@@ -9,6 +9,8 @@ from fastinit._native import STREAM_VERSION  # first: its errors say what is mis
 # isort: split
 from fastinit import foreach, recipes
 from fastinit._version import __version__
+from fastinit.auditing.audit import audit
+from fastinit.auditing.report import Audit, AuditError
 from fastinit.fans import Fans, fans
 from fastinit.init import (
     _calculate_correct_fan,
@@ -105,11 +107,14 @@ __all__ = [
     "_calculate_correct_fan",
     "_calculate_fan_in_and_fan_out",
     # and beyond
+    "Audit",
+    "AuditError",
     "Fans",
     "Key",
     "STREAM_VERSION",
     "Shard",
     "__version__",
+    "audit",
     "block_orthogonal_",
     "delta_orthogonal_",
     "fans",

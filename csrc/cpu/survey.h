@@ -149,11 +149,10 @@ class Survey {
 
   // Asks for the first or the second half of the lines of the step that lies kAhead behind the one at p.
   static FASTINIT_INLINE void ask(const T* p, int half) {
-    constexpr int lines = kStep * static_cast<int>(sizeof(T)) / kLine;
-    const char* const at = reinterpret_cast<const char*>(p) + kAhead;
-#pragma GCC unroll 4
-    for (int k = half * ((lines + 1) / 2); k < (half == 0 ? (lines + 1) / 2 : lines); ++k) {
-      __builtin_prefetch(at + k * kLine);
+    constexpr int lines = kStep * static_cast<int>(sizeof(T)) / kLine, each = (lines + 1) / 2;
+    const char* const at = reinterpret_cast<const char*>(p) + kAhead + half * each * kLine;
+    for (int k = 0; k < each; ++k) {
+      if (half * each + k < lines) __builtin_prefetch(at + k * kLine);
     }
   }
 
