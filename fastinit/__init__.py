@@ -73,6 +73,8 @@ from fastinit.models.plan import Plan, plan
 from fastinit.models.rules import Recipe, Rule
 from fastinit.models.sites import Site
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
+from fastinit.probing.probe import probe
+from fastinit.probing.report import Probe
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
 from fastinit.shards import Shard, shard
 
@@ -130,6 +132,7 @@ __all__ = [
     "Initializer",
     "Layout",
     "Plan",
+    "Probe",
     "Recipe",
     "Report",
     "Rule",
@@ -137,6 +140,7 @@ __all__ = [
     "initialize_",
     "meta_parameters",
     "plan",
+    "probe",
     "recipes",
     # initializers as values, for rules
     "Constant",

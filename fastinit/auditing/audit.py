@@ -17,7 +17,7 @@ from fastinit.auditing.declared import Declared, declare
 from fastinit.auditing.exact import differs
 from fastinit.auditing.flags import Flag
 from fastinit.auditing.report import Audit, Line
-from fastinit.auditing.statistics import NO_SCALE, Statistics, together
+from fastinit.auditing.statistics import NO_SCALE, Statistics, joined, survey
 from fastinit.auditing.twins import Candidate, twins
 from fastinit.keys import Key
 from fastinit.models.entries import Entry
@@ -81,7 +81,8 @@ def audit(
     key = Key(seed) if isinstance(seed, int) else seed
     jobs = list(_without(model, prefix) if recipe is None else _with(model, recipe, prefix, skip))
     tests = sum(flags.tests(job.declared) for job in jobs)
-    lines = [_examine(job, level / max(tests, 1), key) for job in jobs]
+    read = _read(jobs)
+    lines = [_examine(job, found, level / max(tests, 1), key) for job, found in zip(jobs, read, strict=True)]
     lines = _with_twins(jobs, lines)
     return Audit(tuple(lines), level, with_recipe=recipe is not None, seconds=time.perf_counter() - start)
 
@@ -136,13 +137,21 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
     return () if isinstance(tensor, UninitializedTensorMixin) else tuple(tensor.shape)
 
 
-def _examine(job: _Job, level: float, key: Key | None) -> Line:
-    tensor, declared = job.tensor, job.declared
-    if isinstance(tensor, UninitializedTensorMixin):
-        return _line(job, None, None, [Flag("empty", "a lazy parameter that has no shape yet")])
-    if tensor.device.type == "meta":
-        return _line(job, None, None, [Flag("meta", "on meta: it has no values")])
-    found = together(job.regions, declared.scale if declared else NO_SCALE)
+def _read(jobs: Sequence[_Job]) -> list[Statistics | None]:
+    """The statistics of all, in one loop; None for those that have no values."""
+    real = [job for job in jobs if not isinstance(job.tensor, UninitializedTensorMixin) and not job.tensor.is_meta]
+    regions = [(region, job.declared.scale if job.declared else NO_SCALE) for job in real for region in job.regions]
+    found = iter(survey([region for region, _ in regions], [scale for _, scale in regions]))
+    by_job = {id(job): joined(next(found) for _ in job.regions) for job in real}
+    return [by_job.get(id(job)) for job in jobs]
+
+
+def _examine(job: _Job, found: Statistics | None, level: float, key: Key | None) -> Line:
+    declared = job.declared
+    if found is None:
+        lazy = isinstance(job.tensor, UninitializedTensorMixin)
+        flag = Flag("empty", "a lazy parameter: it has no shape yet") if lazy else Flag("meta", "on meta: it has no values")
+        return _line(job, None, None, [flag])
     distance = declared.distance(found.counts) if declared else None
     raised = flags.non_finite(found)
     if declared is not None:

@@ -7,7 +7,7 @@ through torch's own operations, a few million elements at a time; that is also w
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fastinit import _native  # noqa: F401  # registers the operator
 
-__all__ = ["CODES", "NO_SCALE", "Scale", "Statistics", "reference", "statistics"]
+__all__ = ["CODES", "NO_SCALE", "Scale", "Statistics", "joined", "reference", "statistics", "survey"]
 
 CODES = 128
 """How many counts there are: below the first edge, 126 bins, and above the last."""
@@ -134,16 +134,30 @@ def statistics(tensor: Tensor, scale: Scale = NO_SCALE) -> Statistics:
         >>> round(found.std, 4)
         2.0548
     """
-    tensor = _real(tensor)
-    if tensor.device.type == "cpu" and tensor.dtype in _NATIVE and tensor.layout == torch.strided:
-        return Statistics.of(torch.ops.fastinit.statistics(tensor, *scale).tolist())
-    return reference(tensor, scale)
+    (found,) = survey([tensor], [scale])
+    return found
+
+
+def survey(tensors: Sequence[Tensor], scales: Sequence[Scale]) -> list[Statistics]:
+    """`statistics` of many tensors, in one parallel loop over all that the kernel reads."""
+    real = [_real(tensor) for tensor in tensors]
+    native = [i for i, t in enumerate(real) if t.device.type == "cpu" and t.dtype in _NATIVE and t.layout == torch.strided]
+    found: dict[int, Statistics] = {}
+    if native:
+        origins, widths = [scales[i].origin for i in native], [scales[i].scale for i in native]
+        rows = torch.ops.fastinit.statistics([real[i] for i in native], origins, widths).tolist()
+        found = {i: Statistics.of(row) for i, row in zip(native, rows, strict=True)}
+    return [found[i] if i in found else reference(real[i], scales[i]) for i in range(len(real))]
 
 
 def reference(tensor: Tensor, scale: Scale = NO_SCALE) -> Statistics:
-    """The same by torch's operations, for whatever the kernel does not read."""
-    found = (_of_piece(piece, scale) for piece in _pieces(_real(tensor)))
-    return reduce(Statistics.__add__, found, Statistics.of([0.0, *[math.nan] * 4, *[0.0] * (4 + CODES)]))
+    """`statistics` by torch's operations, for whatever the kernel does not read."""
+    return joined(_of_piece(piece, scale) for piece in _pieces(_real(tensor)))
+
+
+def joined(parts: Iterable[Statistics]) -> Statistics:
+    """Of all the elements of several tensors."""
+    return reduce(Statistics.__add__, parts, Statistics.of([0.0, *[math.nan] * 4, *[0.0] * (4 + CODES)]))
 
 
 def _real(tensor: Tensor) -> Tensor:
@@ -187,9 +201,3 @@ def _of_piece(piece: Tensor, scale: Scale) -> Statistics:
         code = ((finite - scale.origin) * scale.scale).clamp(0, CODES - 1).to(torch.int64)
         numbers[-1] = torch.bincount(code, minlength=CODES)
     return Statistics.of(torch.cat([part.double() for part in numbers]).tolist())
-
-
-def together(tensors: Iterable[Tensor], scale: Scale = NO_SCALE) -> Statistics:
-    """Of several tensors as one."""
-    found = [statistics(tensor, scale) for tensor in tensors]
-    return reduce(Statistics.__add__, found) if found else reference(torch.empty(0))

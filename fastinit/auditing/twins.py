@@ -72,13 +72,11 @@ def _begin_alike(candidates: Sequence[Candidate]) -> dict[str, Flag]:
     rows -= rows.mean(1, keepdim=True)
     norms = rows.norm(dim=1, keepdim=True)
     rows = torch.where(norms > 0.0, rows / norms, 0.0)
+    correlation, best = (rows @ rows.t()).abs().tril(-1).max(1)
     flags = {}
-    for i, c in enumerate(candidates[1:], 1):
-        correlation = rows[:i] @ rows[i]
-        best = int(correlation.abs().argmax())
-        if abs(float(correlation[best])) > _ALIKE:
-            message = f"begins with the values of {candidates[best].name}: was one key used twice?"
-            flags[c.name] = Flag("stream", message)
+    for i in (correlation > _ALIKE).nonzero()[:, 0].tolist():
+        message = f"begins with the values of {candidates[int(best[i])].name}: was one key used twice?"
+        flags[candidates[i].name] = Flag("stream", message)
     return flags
 
 
