@@ -38,8 +38,9 @@ Reading describe(const at::Tensor& self, double origin, double scale) {
 // One parallel region over the chunks of all tensors, one after the other.
 at::Tensor statistics(at::TensorList self, at::ArrayRef<double> origins, at::ArrayRef<double> scales) {
   const size_t count = self.size();
-  TORCH_CHECK_VALUE(origins.size() == count && scales.size() == count, "statistics expects an origin and a scale for each of ",
-                    count, " tensors, but got ", origins.size(), " and ", scales.size());
+  TORCH_CHECK_VALUE(origins.size() == count && scales.size() == count,
+                    "statistics expects an origin and a scale for each of ", count, " tensors, but got ",
+                    origins.size(), " and ", scales.size());
   // A description takes a kilobyte, most of it for dimensions that no tensor has: made when it is wanted.
   const auto reading = [&](size_t i) { return describe(self[i], origins[i], scales[i]); };
   std::vector<int64_t> ends(count);  // the chunks of a tensor and of those before it
@@ -71,7 +72,7 @@ at::Tensor statistics(at::TensorList self, at::ArrayRef<double> origins, at::Arr
     for (; chunk < static_cast<size_t>(ends[i]); ++chunk) all.add(moments[chunk]);
     const bool none = all.count == 0;
     *to++ = all.count;
-    for (const double x : {all.mean, all.squares, all.least, all.greatest}) *to++ = none ? NAN : x;
+    for (const double x : {all.base + all.mean, all.squares, all.least, all.greatest}) *to++ = none ? NAN : x;
     for (const int64_t n : {all.zeros, all.nans, all.positive_infinities, all.negative_infinities}) {
       *to++ = static_cast<double>(n);
     }
@@ -81,7 +82,7 @@ at::Tensor statistics(at::TensorList self, at::ArrayRef<double> origins, at::Arr
 }
 
 at::Tensor statistics_meta(at::TensorList self, at::ArrayRef<double>, at::ArrayRef<double>) {
-  return at::empty({static_cast<int64_t>(self.size()), kNumbers + kCodes}, at::kDouble);
+  return at::empty({static_cast<int64_t>(self.size()), kNumbers + kCodes}, at::dtype(at::kDouble).device(at::kMeta));
 }
 
 }  // namespace

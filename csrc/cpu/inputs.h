@@ -6,7 +6,7 @@
 
 namespace fastinit::FASTINIT_ISA_NAMESPACE {
 
-constexpr int kRow = 16;        // lanes of a row, whatever the width of a vector
+constexpr int kRow = 16;         // lanes of a row, whatever the width of a vector
 constexpr int kStep = 2 * kRow;  // elements
 
 template <class V>

@@ -32,8 +32,9 @@ struct Reading {
 
 // Of the finite ones, but for the last three.
 struct Moments {
-  double count = 0, mean = 0;
-  double squares = 0;  // of the differences from the mean, summed
+  double count = 0;
+  double base = 0, mean = 0;  // the mean is base + mean: of large numbers of float64 one would keep too little
+  double squares = 0;         // of the differences from the mean, summed
   double least = std::numeric_limits<double>::infinity(), greatest = -std::numeric_limits<double>::infinity();
   int64_t zeros = 0;
   int64_t nans = 0, positive_infinities = 0, negative_infinities = 0;
@@ -41,8 +42,9 @@ struct Moments {
   // Joins those of other elements (Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm, 1979).
   FASTINIT_HD void add(const Moments& other) {
     if (other.count > 0) {
+      if (count == 0) base = other.base;
       const double n = count + other.count;
-      const double apart = other.mean - mean;
+      const double apart = (other.base - base) + (other.mean - mean);
       const double share = other.count / n;
       mean = mean + apart * share;
       squares = squares + other.squares + apart * apart * (count * share);

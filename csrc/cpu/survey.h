@@ -17,6 +17,8 @@ namespace fastinit::FASTINIT_ISA_NAMESPACE {
 
 constexpr int kBlock = 2048;  // elements; its codes stay in the first-level cache
 constexpr int kLine = 64;     // bytes that memory delivers at once
+// Steps between the making of codes and their counting, which then overlap.
+constexpr int kLag = 4;
 // How far ahead memory is asked for, in bytes. The increments fill the processor's window, so that it does not look ahead
 // itself: without this a read took almost twice as long.
 constexpr int kAhead = 8192;
@@ -58,15 +60,17 @@ class JointTable {
     pairs_ = 0;
   }
 
-  // `codes` holds the numbers of cells, whole rows of them.
-  template <class U>
-  FASTINIT_INLINE void add(const U* codes, int pairs, int64_t* counts) {
+  // Makes sure that so many more pairs can be added.
+  void reserve(int pairs, int64_t* counts) {
     if (pairs_ + pairs > kMost) flush(counts);
     pairs_ += pairs;
-    for (int i = 0; i < pairs; i += kRow) {
+  }
+
+  // `codes` holds the numbers of kRow cells.
+  template <class U>
+  FASTINIT_INLINE void add(const U* codes) {
 #pragma GCC unroll 16
-      for (int k = 0; k < kRow; ++k) ++cells_[codes[i + k]];
-    }
+    for (int k = 0; k < kRow; ++k) ++cells_[codes[k]];
   }
 
  private:
@@ -167,6 +171,7 @@ class Survey {
     Row<U> nonzero{};
     for (int k = 0; k < vectors; ++k) least.v[k] = greatest.v[k] = Lane::splat(first);
     alignas(kBytes) Word codes[Count ? kBlock / 2 : 1];
+    if constexpr (Count) table_.reserve(padded / 2, counts);
     for (int i = 0; i < padded; i += kStep) {
       Row<F> rows[2];
 #pragma GCC unroll 2
@@ -194,10 +199,11 @@ class Survey {
           constexpr int lanes = kRow / vectors;
           store(codes + i / 2 + k * lanes, code(rows[0].v[k]) * kCodes + code(rows[1].v[k]));
         }
+        if (i >= kLag * kStep) table_.add(codes + i / 2 - kLag * kRow);
       }
     }
     if constexpr (Count) {
-      table_.add(codes, padded / 2, counts);
+      for (int i = std::max(padded / kStep - kLag, 0); i < padded / kStep; ++i) table_.add(codes + i * kRow);
       counts[code_of(first)] -= padded - n;
     }
 
@@ -221,7 +227,8 @@ class Survey {
     Moments m;
     m.count = n;
     const double off = sums[0] / n;
-    m.mean = first + off;
+    m.base = first;
+    m.mean = off;
     m.squares = squares[0] - sums[0] * off;
     m.squares = m.squares < 0 ? 0 : m.squares;  // but a NaN stays one
     m.least = low[0];

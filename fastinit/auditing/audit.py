@@ -7,9 +7,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from fastinit.auditing import flags
 from fastinit.auditing.dead import dead
@@ -134,12 +133,12 @@ def _around(tensor: Tensor, overlay: Entry | None) -> list[Tensor]:
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return () if isinstance(tensor, UninitializedTensorMixin) else tuple(tensor.shape)
+    return () if is_lazy(tensor) else tuple(tensor.shape)
 
 
 def _read(jobs: Sequence[_Job]) -> list[Statistics | None]:
     """The statistics of all, in one loop; None for those that have no values."""
-    real = [job for job in jobs if not isinstance(job.tensor, UninitializedTensorMixin) and not job.tensor.is_meta]
+    real = [job for job in jobs if not is_lazy(job.tensor) and not job.tensor.is_meta]
     regions = [(region, job.declared.scale if job.declared else NO_SCALE) for job in real for region in job.regions]
     found = iter(survey([region for region, _ in regions], [scale for _, scale in regions]))
     by_job = {id(job): joined(next(found) for _ in job.regions) for job in real}
@@ -149,8 +148,12 @@ def _read(jobs: Sequence[_Job]) -> list[Statistics | None]:
 def _examine(job: _Job, found: Statistics | None, level: float, key: Key | None) -> Line:
     declared = job.declared
     if found is None:
-        lazy = isinstance(job.tensor, UninitializedTensorMixin)
-        flag = Flag("empty", "a lazy parameter: it has no shape yet") if lazy else Flag("meta", "on meta: it has no values")
+        lazy = is_lazy(job.tensor)
+        flag = (
+            Flag("empty", "a lazy parameter: it has no shape yet")
+            if lazy
+            else Flag("meta", "on meta: it has no values")
+        )
         return _line(job, None, None, [flag])
     distance = declared.distance(found.counts) if declared else None
     raised = flags.non_finite(found)

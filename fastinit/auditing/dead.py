@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from fastinit.auditing.flags import Flag
@@ -34,7 +35,7 @@ def _zero(tensor: Tensor, axis: int) -> int:
     width = max(1, _PIECE // max(tensor.numel() // size, 1))
     others = [d for d in range(tensor.ndim) if d != axis]
     count = 0
-    for part in tensor.split(width, axis):
+    for part in torch.split(tensor, width, axis):
         some = part.bool() if part.element_size() == 1 else part != 0  # torch compares no 8-bit floats
         count += int(some.sum(dim=others).eq(0).sum())
     return count

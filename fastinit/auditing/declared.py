@@ -1,8 +1,8 @@
 """What a recipe declares for one parameter, as the parameter's number format rounds it.
 
 A bfloat16 weight of a normal distribution is not normal: its values lie on a coarse grid, whose cells hold the
-probability. For types of 16 bits and less the exact probability of every number is taken from the distribution function;
-float32 and float64 are fine enough for a bound on what rounding can do.
+probability. For types of 16 bits and less the exact probability of every number is taken from the distribution
+function; float32 and float64 are fine enough for a bound on what rounding can do.
 """
 
 from __future__ import annotations
@@ -145,7 +145,8 @@ def _numbers(dtype: torch.dtype) -> Tensor:
     codes = torch.arange(1 << torch.finfo(dtype).bits, dtype=torch.int64)
     stored = codes.to(torch.int16) if torch.finfo(dtype).bits == 16 else codes.to(torch.uint8)
     values = stored.view(dtype).double()
-    return values[values.isfinite()].unique()
+    finite: Tensor = torch.unique(values[values.isfinite()])
+    return finite
 
 
 def _on_a_grid(fill: Fill, mean: float, std: float, dtype: torch.dtype, low: float, high: float) -> Declared:
@@ -163,24 +164,20 @@ def _on_a_grid(fill: Fill, mean: float, std: float, dtype: torch.dtype, low: flo
     variance = float((mass * apart**2).sum())
     kurtosis = float((mass * apart**4).sum()) / variance**2 if variance > 0.0 else _NORMAL_KURTOSIS
 
-    # A bounded law keeps its values within the bounds: what would be rounded past one of them is not. Whether the bound
-    # itself can occur the law does not say, so the mass of the outermost number may lie at its neighbour.
-    scale = _scale(fill, mean, std, dtype)
-    at = _cdf(fill, values)
-    outer = torch.cat([(at >= 1.0).nonzero()[:1, 0], (at > 0.0).nonzero()[:1, 0] - 1]).clamp(min=1)
-    step = (values[outer] - values[outer - 1]) * (mass[outer] + mass[outer - 1])
-    mean_slack = float(step.sum())
-    std_slack = float((step * (values[outer] - rounded).abs()).sum()) / math.sqrt(variance) if variance > 0.0 else std
+    # A bounded law keeps its values within the bounds, and a format may round a bound before: whatever rounding alone
+    # would put onto the outermost number may lie at its neighbour instead.
+    some = (mass > 0.0).nonzero()[:, 0]
+    bottom, top = int(some[0]), int(some[-1])
+    moved = [(float(mass[top]), top, top - 1), (float(mass[bottom]), bottom, bottom + 1)] if top > bottom else []
+    mean_slack = sum(share * abs(float(values[i] - values[k])) for share, i, k in moved)
+    second = sum(share * abs(float(apart[i] ** 2 - apart[k] ** 2)) for share, i, k in moved)
+    std_slack = math.sqrt(variance) - math.sqrt(max(variance - second, 0.0))
 
+    scale = _scale(fill, mean, std, dtype)
     codes = ((values.float() - scale.origin) * scale.scale).clamp(0, CODES - 1).to(torch.int64)
     first = torch.searchsorted(codes, torch.arange(1, CODES))  # the least number at or above each edge
-    inner = first.clamp(1, len(values) - 1)
-    middle = at_halfway[inner - 1]
-    least, most = at[inner - 1], at[inner]
-    sure = (least > 0.0) & (most < 1.0)
-    lower, upper = torch.where(sure, middle, least), torch.where(sure, middle, most)
-    lower, upper = lower.where(first > 0, zero), upper.where(first > 0, zero)
-    lower, upper = lower.where(first < len(values), one), upper.where(first < len(values), one)
+    under = torch.cat([zero, at_halfway, one])[first]
+    lower, upper = under.where(first != bottom + 1, zero), under.where(first != top, one)
     return Declared(
         True, rounded, math.sqrt(variance), kurtosis, mean_slack, std_slack, low, high, scale, (lower, upper)
     )

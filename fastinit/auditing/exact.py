@@ -17,7 +17,8 @@ _SAMPLE = 4096  # values, about
 def differs(entry: Entry, seed: Key, overlay: Entry | None = None) -> bool:
     """Whether the first values are other ones than `fastinit.initialize_` writes under this seed.
 
-    False where it cannot be told from a part: matrices are made as a whole. What an overlay writes over is not looked at.
+    False where it cannot be told from a part: matrices are made as a whole. What an overlay writes over is not looked
+    at.
     """
     law = entry.fill.law if entry.fill is not None else None
     target = entry.target

@@ -1,9 +1,10 @@
 """What can be wrong with a parameter, and the tests that say so.
 
-The three statistical tests use bounds that hold for any number of elements, not limits for many: Chernoff's for the mean
-and the standard deviation (exact in form for the normal distribution, and cautious for flatter ones, as the uniform is),
-and Massart's for the Kolmogorov-Smirnov distance (The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality, 1990).
-So a stated level is an upper bound on the probability of a false alarm.
+The three statistical tests use bounds that hold for any number of elements, not limits for many: Chernoff's for the
+mean and the standard deviation (which hold for the normal distribution and for symmetric ones that are flatter, as the
+uniform is), and Massart's for the Kolmogorov-Smirnov distance ("The tight constant in the Dvoretzky-Kiefer-Wolfowitz
+inequality", 1990). So a stated level is an upper bound on the probability of a false alarm. From a thousand elements on
+the spread of a sum of squares follows from the law's fourth moment.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def against(found: Statistics, declared: Declared, distance: float | None, level
     n = found.finite
     if n == 0:
         return []
-    if not declared.random and declared.std == 0.0:
+    if declared.std == 0.0:
         off = max(abs(found.min - declared.mean), abs(found.max - declared.mean))
         if off <= declared.mean_slack:
             return []

@@ -13,6 +13,7 @@ from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fastinit import _native  # noqa: F401  # registers the operator
@@ -123,8 +124,8 @@ def statistics(tensor: Tensor, scale: Scale = NO_SCALE) -> Statistics:
         scale: where the bins of the histogram lie.
 
     Returns:
-        Its `Statistics`. On the CPU, for float32, float64, float16 and bfloat16, without any temporary memory; else with
-        some tens of MB.
+        Its `Statistics`. On the CPU, for float32, float64, float16 and bfloat16, without any temporary memory; else
+        with some tens of MB.
 
     Example:
         >>> import torch
@@ -141,7 +142,9 @@ def statistics(tensor: Tensor, scale: Scale = NO_SCALE) -> Statistics:
 def survey(tensors: Sequence[Tensor], scales: Sequence[Scale]) -> list[Statistics]:
     """`statistics` of many tensors, in one parallel loop over all that the kernel reads."""
     real = [_real(tensor) for tensor in tensors]
-    native = [i for i, t in enumerate(real) if t.device.type == "cpu" and t.dtype in _NATIVE and t.layout == torch.strided]
+    native = [
+        i for i, t in enumerate(real) if t.device.type == "cpu" and t.dtype in _NATIVE and t.layout == torch.strided
+    ]
     found: dict[int, Statistics] = {}
     if native:
         origins, widths = [scales[i].origin for i in native], [scales[i].scale for i in native]
@@ -177,8 +180,14 @@ def _pieces(tensor: Tensor) -> Iterator[Tensor]:
     sizes = tensor.shape
     widest = max(range(tensor.ndim), key=sizes.__getitem__)
     parts = -(-tensor.numel() // _PIECE)
-    for part in tensor.split(-(-sizes[widest] // parts), widest):
+    for part in torch.split(tensor, -(-sizes[widest] // parts), widest):
         yield from _pieces(part)
+
+
+def _sum(x: Tensor) -> Tensor:
+    """In an order that does not depend on the number of threads: torch cuts long sums, but not many short ones."""
+    width = 1024
+    return F.pad(x, (0, -x.numel() % width)).view(-1, width).sum(1).sum()
 
 
 def _of_piece(piece: Tensor, scale: Scale) -> Statistics:
@@ -189,12 +198,14 @@ def _of_piece(piece: Tensor, scale: Scale) -> Statistics:
     finite = worked[worked.isfinite()]
     x = finite.double()
     n = x.numel()
-    mean = x.mean() if n else x.new_tensor(math.nan)
+    mean = _sum(x) / n if n else x.new_tensor(math.nan)
     extremes = torch.stack(x.aminmax()) if n else x.new_full((2,), math.nan)
     numbers: list[Any] = [
-        torch.stack([x.new_tensor(float(n)), mean, (x - mean).square().sum() if n else mean]),
+        torch.stack([x.new_tensor(float(n)), mean, _sum((x - mean).square()) if n else mean]),
         extremes,
-        torch.stack([(finite == 0).sum(), worked.isnan().sum(), (worked == math.inf).sum(), (worked == -math.inf).sum()]),
+        torch.stack(
+            [(finite == 0).sum(), worked.isnan().sum(), (worked == math.inf).sum(), (worked == -math.inf).sum()]
+        ),
         torch.zeros(CODES, device=x.device),
     ]
     if scale.scale and n:

@@ -1,4 +1,4 @@
-"""Parameters that are not independent: equal ones, and those whose values begin alike because one key was used twice."""
+"""Parameters that are not independent: equal ones, and those that begin alike because one key was used twice."""
 
 from __future__ import annotations
 
@@ -59,9 +59,10 @@ def _equal(candidates: Sequence[Candidate]) -> dict[str, Flag]:
 
 def _same(a: Tensor, b: Tensor) -> bool:
     width = max(1, _PIECE // max(a.numel() // max(a.shape[0], 1), 1))
+    a, b = a.detach(), b.detach()
     if a.element_size() == 1:  # torch compares no 8-bit floats
-        a, b = a.detach().view(torch.uint8), b.detach().view(torch.uint8)
-    return all(torch.equal(x, y) for x, y in zip(a.detach().split(width), b.detach().split(width), strict=True))
+        a, b = a.view(torch.uint8), b.view(torch.uint8)
+    return all(torch.equal(x, y) for x, y in zip(torch.split(a, width), torch.split(b, width), strict=True))
 
 
 def _begin_alike(candidates: Sequence[Candidate]) -> dict[str, Flag]:

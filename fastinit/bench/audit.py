@@ -72,7 +72,7 @@ def build(model: Model) -> tuple[nn.Module, fastinit.Recipe, Tensor]:
     sizes = [torch.Size(parameter.shape).numel() for parameter in model.parameters]
     module = nn.Module()
     names: dict[fastinit.Initializer, list[str]] = defaultdict(list)
-    for i, (parameter, part) in enumerate(zip(model.parameters, block.split(sizes), strict=True)):
+    for i, (parameter, part) in enumerate(zip(model.parameters, torch.split(block, sizes), strict=True)):
         name = f"parameter_{i}"
         module.register_parameter(name, nn.Parameter(part.view(parameter.shape), requires_grad=False))
         constant = parameter.std is None

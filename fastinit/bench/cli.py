@@ -62,7 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     suite.add_argument("--largest", type=int, default=2**24, help="no matrices of more elements (%(default)s)")
     suite.set_defaults(run=_orthogonal)
 
-    suite = suites.add_parser("audit", parents=[common], help="reading all parameters of a model, against reading alone")
+    suite = suites.add_parser(
+        "audit", parents=[common], help="reading all parameters of a model, against reading alone"
+    )
     suite.add_argument("--model", choices=list(audit.MODELS), default="xl", help="GPT-2's size (%(default)s)")
     suite.set_defaults(run=_audit)
 

@@ -29,9 +29,10 @@ def scalar(output: Any, loss: Callable[[Any], Tensor] | None) -> Tensor:
 
     Args:
         output: the model's.
-        loss: a function of the output. None: the output's own ``loss``, as transformers' models have it where labels are
-            given; else the sum of the output (its ``logits``, if there are such, or its first tensor) times standard
-            normal numbers from a fixed key: then the gradient with regard to the output has a root mean square of 1.
+        loss: a function of the output. None: the output's own ``loss``, as transformers' models have it where labels
+            are given; else the sum of the output (its ``logits``, if there are such, or its first tensor) times
+            standard normal numbers from a fixed key: then the gradient with regard to the output has a root mean square
+            of 1.
 
     Raises:
         TypeError: an output without a tensor of floating-point numbers.

@@ -93,7 +93,11 @@ def _block(site: Site) -> str | None:
     steps = site.path.split(".")
     for i, step in enumerate(steps):
         stack = site.tree[".".join(steps[:i])]
-        if step == str(site.layer) and isinstance(stack, nn.ModuleList | nn.Sequential | nn.ModuleDict):
+        alike = (
+            isinstance(stack, nn.ModuleList | nn.Sequential | nn.ModuleDict)
+            and len(set(map(type, stack.children()))) == 1
+        )
+        if alike and step == str(site.layer):
             return ".".join(steps[: i + 1])
     return None
 

@@ -60,7 +60,7 @@ def recording(model: nn.Module, blocks: Collection[str]) -> Iterator[list[Seen]]
                 entry = Seen(shown, module, statistics(tensor))
             seen.append(entry)
             if tensor.requires_grad:
-                tensor.register_hook(lambda gradient: _note(entry, gradient))
+                tensor.register_hook(lambda gradient: _note(entry, gradient))  # type: ignore[no-untyped-call]
 
         handles.append(module.register_forward_hook(hook))
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 __all__ = ["undisturbed"]
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
+def undisturbed(model: nn.Module) -> Iterator[list[tuple[str, nn.Parameter]]]:
     """Run the body with gradients for every parameter, frozen ones too, and undo what a pass changes, whatever happens.
 
     Restored are ``requires_grad``, buffers (batch norm counts and averages in them), the training mode of each module,
@@ -26,7 +26,7 @@ def undisturbed(model: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
     wanted = [p.requires_grad for _, p in parameters]
     modes = [(module, module.training) for module in model.modules()]
     buffers = [
-        (module, name, buffer, None if buffer is None else (buffer.clone(), buffer._version))
+        (module, name, buffer, None if buffer is None else buffer.clone())
         for module in model.modules()
         for name, buffer in module._buffers.items()
     ]
@@ -44,5 +44,6 @@ def undisturbed(model: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
             with torch.no_grad():
                 for module, name, buffer, kept in buffers:
                     module._buffers[name] = buffer
-                    if buffer is not None and kept is not None and buffer._version != kept[1]:
-                        buffer.copy_(kept[0])
+                    # Not by its version: batch norm changes its averages and does not count it.
+                    if buffer is not None and kept is not None and not torch.equal(buffer, kept):
+                        buffer.copy_(kept)
