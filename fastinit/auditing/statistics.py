@@ -7,6 +7,7 @@ through torch's own operations, a few million elements at a time; that is also w
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -101,14 +102,14 @@ class Statistics:
             self.nan + other.nan,
             self.inf + other.inf,
             self.minus_inf + other.minus_inf,
-            tuple(a + b for a, b in zip(self.counts, other.counts, strict=True)),
+            tuple(map(operator.add, self.counts, other.counts)),
         )
 
     @classmethod
     def of(cls, numbers: list[float]) -> Statistics:
         """From the operator's result."""
         finite, mean, squares, least, greatest, *rest = numbers
-        zeros, nan, inf, minus_inf, *counts = (int(n) for n in rest)
+        zeros, nan, inf, minus_inf, *counts = map(int, rest)
         numel = int(finite) + nan + inf + minus_inf
         return cls(numel, mean, squares, least, greatest, zeros, nan, inf, minus_inf, tuple(counts))
 
@@ -160,7 +161,8 @@ def reference(tensor: Tensor, scale: Scale = NO_SCALE) -> Statistics:
 
 def joined(parts: Iterable[Statistics]) -> Statistics:
     """Of all the elements of several tensors."""
-    return reduce(Statistics.__add__, parts, Statistics.of([0.0, *[math.nan] * 4, *[0.0] * (4 + CODES)]))
+    found = list(parts)
+    return reduce(Statistics.__add__, found) if found else Statistics.of([0.0, *[math.nan] * 4, *[0.0] * (4 + CODES)])
 
 
 def _real(tensor: Tensor) -> Tensor:
