@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import time
@@ -297,7 +298,7 @@ def test_the_read_limit_reads_every_byte_once(threads: int, size: int, monkeypat
         assert a == b
         reads.append((a, count))
 
-    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(memcmp=memcmp))
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(memcmp=memcmp))
     tensor = torch.empty(size, dtype=torch.uint8)
     with memory.read_limit(threads) as read:
         read(tensor)
