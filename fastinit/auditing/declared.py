@@ -50,6 +50,8 @@ class Declared:
     """NaN where the initializer does not know its moments."""
     kurtosis: float | None = None
     """The fourth central moment over the squared variance; None where there is no density."""
+    skewness: float = 0.0
+    """The third central moment over the cubed standard deviation."""
     mean_slack: float = 0.0
     """How far rounding may move the mean."""
     std_slack: float = 0.0
@@ -92,7 +94,7 @@ def declare(fill: Fill, shape: tuple[int, ...], dtype: torch.dtype) -> Declared:
     mean, std = moments
     step = torch.finfo(dtype).eps if dtype.is_floating_point else 0.0
     if not fill.random or std == 0.0:
-        return Declared(fill.random, mean, std, None, step * abs(mean), 0.0, low, high)
+        return Declared(fill.random, mean, std, None, 0.0, step * abs(mean), 0.0, low, high)
     if torch.finfo(dtype).bits <= 16:
         return _on_a_grid(fill, mean, std, dtype, low, high)
     # Rounding to nearest moves a value by half a step, and adds step**2 / 12 to the variance (Sheppard's correction);
@@ -100,14 +102,15 @@ def declare(fill: Fill, shape: tuple[int, ...], dtype: torch.dtype) -> Declared:
     widest = step * (abs(mean) + _REACH * std)
     slacks = widest, step * std + widest * widest / (24.0 * std)
     if fill.cdf(torch.zeros(1, dtype=torch.float64)) is None:
-        return Declared(True, mean, std, None, *slacks, low, high)
+        return Declared(True, mean, std, None, 0.0, *slacks, low, high)
     scale = _scale(fill, mean, std, dtype)
     # The kernel rounds twice on the way to a code, and a value once before.
     edges = scale.edges
     worked = torch.finfo(torch.float64 if dtype == torch.float64 else torch.float32).eps
     off = worked * torch.arange(1, CODES, dtype=torch.float64) / scale.scale + step * edges.abs()
     below = _cdf(fill, edges - off), _cdf(fill, edges + off)
-    return Declared(True, mean, std, _kurtosis(fill, mean, std), *slacks, low, high, scale, below)
+    kurtosis, skewness = _shape(fill, mean, std)
+    return Declared(True, mean, std, kurtosis, skewness, *slacks, low, high, scale, below)
 
 
 def _cdf(fill: Fill, x: Tensor) -> Tensor:
@@ -131,12 +134,13 @@ def _scale(fill: Fill, mean: float, std: float, dtype: torch.dtype) -> Scale:
     return Scale(origin, scale)
 
 
-def _kurtosis(fill: Fill, mean: float, std: float) -> float:
-    """By sums over fine cells: what it is needed for, the spread of a standard deviation, asks for two digits."""
+def _shape(fill: Fill, mean: float, std: float) -> tuple[float, float]:
+    """Kurtosis and skewness, by sums over fine cells: what they are needed for asks for two digits."""
     reach = 2.0 * _REACH * std
     x = torch.linspace(mean - reach, mean + reach, _GRID + 1, dtype=torch.float64)
     middle = (x[1:] + x[:-1]) / 2 - mean
-    return float((middle**4 * _cdf(fill, x).diff()).sum()) / std**4
+    mass = _cdf(fill, x).diff()
+    return float((middle**4 * mass).sum()) / std**4, float((middle**3 * mass).sum()) / std**3
 
 
 @lru_cache(maxsize=16)
@@ -157,12 +161,13 @@ def _on_a_grid(fill: Fill, mean: float, std: float, dtype: torch.dtype, low: flo
     if at_halfway is None:
         # No more is known than how coarse the grid is.
         step = torch.finfo(dtype).eps * (abs(mean) + _REACH * std)
-        return Declared(True, mean, std, None, step, step * step / (6.0 * std), low, high)
+        return Declared(True, mean, std, None, 0.0, step, step * step / (6.0 * std), low, high)
     mass = torch.cat([zero, at_halfway, one]).diff()
     rounded = float((mass * values).sum())
     apart = values - rounded
     variance = float((mass * apart**2).sum())
     kurtosis = float((mass * apart**4).sum()) / variance**2 if variance > 0.0 else _NORMAL_KURTOSIS
+    skewness = float((mass * apart**3).sum()) / variance**1.5 if variance > 0.0 else 0.0
 
     # A bounded law keeps its values within the bounds, and a format may round a bound before: whatever rounding alone
     # would put onto the outermost number may lie at its neighbour instead.
@@ -178,6 +183,6 @@ def _on_a_grid(fill: Fill, mean: float, std: float, dtype: torch.dtype, low: flo
     first = torch.searchsorted(codes, torch.arange(1, CODES))  # the least number at or above each edge
     under = torch.cat([zero, at_halfway, one])[first]
     lower, upper = under.where(first != bottom + 1, zero), under.where(first != top, one)
-    return Declared(
-        True, rounded, math.sqrt(variance), kurtosis, mean_slack, std_slack, low, high, scale, (lower, upper)
-    )
+    spread = math.sqrt(variance)
+    slacks = mean_slack, std_slack
+    return Declared(True, rounded, spread, kurtosis, skewness, *slacks, low, high, scale, (lower, upper))
