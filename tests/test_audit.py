@@ -309,6 +309,16 @@ def test_without_a_recipe_only_what_is_surely_wrong_is_flagged() -> None:
     assert kinds(audit(model)) == expected
 
 
+def test_the_row_of_an_embedding_that_stands_for_padding_is_zero_on_purpose() -> None:
+    for row in (0, 4, 49):
+        model = nn.Embedding(50, 32, padding_idx=row)
+        assert audit(model).ok
+        assert audit(model, [Rule(fastinit.Normal())]).ok
+    with torch.no_grad():
+        model.weight[7] = 0
+    assert kinds(audit(model)) == {"weight": {"dead"}}
+
+
 def test_what_the_recipe_leaves_may_hold_anything_finite() -> None:
     model = Weights((30, 20), (30, 20))
     rules = [Rule(fastinit.Leave(), name="w0"), Rule(fastinit.Normal())]

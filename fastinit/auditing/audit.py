@@ -22,7 +22,7 @@ from fastinit.keys import Key
 from fastinit.models.entries import Entry
 from fastinit.models.plan import Skip, plan
 from fastinit.models.rules import RecipeLike
-from fastinit.models.sites import sites
+from fastinit.models.sites import Part, sites
 
 __all__ = ["audit"]
 
@@ -105,7 +105,9 @@ class _Job:
 def _without(model: nn.Module, prefix: str) -> Iterator[_Job]:
     for site in sites(model, prefix):
         if not site.is_buffer:
-            yield _Job(site.name, site.tensor, _shape(site.tensor), [site.tensor])
+            row = getattr(site.module, "padding_idx", None) if site.param == "weight" else None  # zero on purpose
+            padding = None if row is None else Part(0, row, 1)
+            yield _Job(site.name, site.tensor, _shape(site.tensor), _around(site.tensor, padding))
 
 
 def _with(model: nn.Module, recipe: RecipeLike, prefix: str, skip: Skip) -> Iterator[_Job]:
@@ -115,13 +117,12 @@ def _with(model: nn.Module, recipe: RecipeLike, prefix: str, skip: Skip) -> Iter
         tensor = entry.tensor
         declared = None if entry.fill is None else declare(entry.fill, entry.site.shape, tensor.dtype)
         overlay = over.get(id(entry.site.tensor))
-        regions = _around(tensor, overlay)
+        regions = _around(tensor, overlay.site.part if overlay else None)
         yield _Job(entry.name, tensor, entry.site.shape, regions, entry, overlay, declared, entry.fill is not None)
 
 
-def _around(tensor: Tensor, overlay: Entry | None) -> list[Tensor]:
-    """The tensor without the rows that a plan writes over."""
-    part = overlay.site.part if overlay else None
+def _around(tensor: Tensor, part: Part | None) -> list[Tensor]:
+    """The tensor without a part of it, which something else is written to."""
     if part is None:
         return [tensor]
     end = part.start + part.size
