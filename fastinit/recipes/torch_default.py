@@ -11,21 +11,20 @@ from fastinit.models.initializer import Initializer
 from fastinit.models.initializers import Ones, XavierNormal, XavierUniform, Zeros
 from fastinit.models.layouts import Layout
 from fastinit.models.rules import Recipe, Rule
-from fastinit.models.sites import Site
 
 __all__ = ["torch_default"]
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _AS_STORED = Layout()  # torch reads fans off the shape, (out, in, *kernel), whatever the layer is
+_MATRICES = (nn.Linear, _ConvNd, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention)
+_WEIGHTS = ("weight", "*_proj_weight", "bias_[kv]")
 _BILINEAR = Layout(batch_axis=2)  # as if the second input were many layers: torch takes the first input's size
 
 
-def _within(bound: str) -> Uniform:
+def _within(fan: str) -> Uniform:
+    """Within 1 / sqrt(fan); a layer without inputs has a bias of 0."""
+    bound = f"min({fan}, 1) / sqrt(max({fan}, 1))"
     return Uniform(f"-{bound}", bound)
-
-
-def _matrix(site: Site) -> bool:
-    return site.tensor.ndim > 1
 
 
 def torch_default() -> Recipe:
@@ -51,20 +50,28 @@ def torch_default() -> Recipe:
     attention, recurrent, affine = nn.MultiheadAttention, (nn.RNNBase, nn.RNNCellBase), (nn.Linear, _ConvNd)
     return Recipe(
         (
-            Rule(XavierUniform(), within=nn.Transformer, where=_matrix, layout=_AS_STORED, optional=True),
+            # Not what the modules in it do: at the end nn.Transformer goes over all of its matrices.
+            Rule(
+                XavierUniform(),
+                within=nn.Transformer,
+                module=_MATRICES,
+                param=_WEIGHTS,
+                layout=_AS_STORED,
+                optional=True,
+            ),
             rule(XavierUniform(), attention, "*_proj_weight"),
             rule(XavierNormal(), attention, "bias_[kv]"),
             rule(Zeros(), attention, "in_proj_bias"),
             Rule(Zeros(), within=attention, name="*out_proj.bias", optional=True),
-            rule(_within("1 / sqrt(fan_in)"), affine, "weight"),
-            rule(_within("1 / sqrt(weight_fan_in)"), affine, "bias"),
-            Rule(_within("1 / sqrt(fan_in)"), module=nn.Bilinear, param="weight", layout=_BILINEAR, optional=True),
-            Rule(_within("1 / sqrt(weight_fan_in)"), module=nn.Bilinear, param="bias", layout=_BILINEAR, optional=True),
+            rule(_within("fan_in"), affine, "weight"),
+            rule(_within("weight_fan_in"), affine, "bias"),
+            Rule(_within("fan_in"), module=nn.Bilinear, param="weight", layout=_BILINEAR, optional=True),
+            Rule(_within("weight_fan_in"), module=nn.Bilinear, param="bias", layout=_BILINEAR, optional=True),
             rule(Normal(), (nn.Embedding, nn.EmbeddingBag), "weight"),
             rule(Ones(), _NORMS, "weight"),
             rule(Zeros(), _NORMS, "bias"),
             rule(Constant("init"), nn.PReLU, "weight"),
-            rule(_within("1 / sqrt(hidden_size)"), recurrent, "*"),
+            rule(_within("hidden_size"), recurrent, "*"),
         ),
         name="torch_default",
         source="torch.nn.modules, reset_parameters",
