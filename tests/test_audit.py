@@ -144,6 +144,20 @@ def test_transformers_of_torch_pass_with_their_recipe() -> None:
     assert audit(model, recipe, seed=0).ok
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_model_of_transformers_passes_with_its_recipe(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    transformers = pytest.importorskip("transformers")
+    config = transformers.GPT2Config(n_layer=3, n_head=4, n_embd=128, vocab_size=1000, bos_token_id=0, eos_token_id=0)
+    model = transformers.GPT2LMHeadModel(config).to(dtype)
+    recipe = fastinit.recipes.gpt2()
+    initialize_(model, recipe, seed=0)
+    assert audit(model, recipe, seed=0).ok
+    with torch.no_grad():
+        model.get_parameter("transformer.h.1.mlp.c_proj.weight").mul_(math.sqrt(6))  # as if it were no residual layer
+    assert kinds(audit(model, recipe)) == {"transformer.h.1.mlp.c_proj.weight": {"std", "distribution"}}
+
+
 def test_tied_parameters_count_once() -> None:
     model = nn.Sequential(nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False))
     model[1].weight = model[0].weight
