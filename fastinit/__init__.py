@@ -73,6 +73,7 @@ from fastinit.models.plan import Plan, plan
 from fastinit.models.rules import Recipe, Rule
 from fastinit.models.sites import Site
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
+from fastinit.patching import patch
 from fastinit.probing.probe import probe
 from fastinit.probing.report import Probe
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
@@ -123,6 +124,7 @@ __all__ = [
     "foreach",
     "lecun_normal_",
     "lecun_uniform_",
+    "patch",
     "shard",
     "special_orthogonal_",
     "trunc_normal_tf_",
