@@ -9,8 +9,8 @@ from typing import Any
 __all__ = ["optional", "table"]
 
 
-def optional(module: str, what: str) -> Any:
-    """An optional package's module.
+def optional(module: str, what: str, package: str = "") -> Any:
+    """An optional package's module; ``package`` is what installs it, where that is not the module's own name.
 
     Raises:
         ImportError: it is not installed; the message holds the command that installs it.
@@ -24,9 +24,10 @@ def optional(module: str, what: str) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        package = module.partition(".")[0]
-        if error.name is None or error.name.partition(".")[0] != package:
+        own = module.partition(".")[0]
+        if error.name is None or error.name.partition(".")[0] != own:
             raise
+        package = package or own
         raise ImportError(f"{what} need {package}; install it with: python -m pip install {package}") from error
 
 
