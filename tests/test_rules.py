@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import fastinit
-from fastinit import Layout, Leave, Normal, Ones, Recipe, Rule, Zeros
+from fastinit import Layout, Leave, Normal, Ones, Recipe, Rule, Site, Zeros
 
 
 class RMSNorm(nn.Module):
@@ -68,6 +68,10 @@ def matching(pattern: str) -> set[str]:
     return {name for name in NAMES if re.fullmatch(pattern, name)}
 
 
+def in_the_second_layer(site: Site) -> bool:
+    return site.layer == 1
+
+
 @pytest.mark.parametrize(
     ("selectors", "pattern"),
     [
@@ -92,10 +96,12 @@ def matching(pattern: str) -> set[str]:
         ({"within": Block, "param": "bias"}, r"layers.*\.bias"),
         ({"param": "weight"}, r".*\.weight"),
         ({"param": ("w*", "nothing")}, r".*\.weight"),
-        ({"where": lambda site: site.layer == 1}, r"layers\.1.*"),
+        ({"where": in_the_second_layer}, r"layers\.1.*"),
         ({"module": nn.Linear, "param": "weight", "name": "*.1.*"}, r"layers\.1.*(proj|mlp)\.weight"),
     ],
-    ids=str,
+    ids=lambda value: str(
+        {k: getattr(v, "__name__", v) for k, v in value.items()} if isinstance(value, dict) else value
+    ),
 )
 def test_a_rule_claims_what_all_its_selectors_match(selectors: dict[str, Any], pattern: str) -> None:
     assert selected(**selectors) == matching(pattern)

@@ -43,7 +43,9 @@ def test_fan_rules_have_torchs_parameters_to_the_last_bit(
     assert torch.equal(FAN_RULES[rule](fastinit, torch.empty(shape, dtype=torch.float64), Key(3)), expected)
 
 
-@pytest.mark.parametrize("number", [float, int, np.float32, np.float64, np.int64, torch.tensor], ids=str)
+@pytest.mark.parametrize(
+    "number", [float, int, np.float32, np.float64, np.int64, torch.tensor], ids=lambda kind: kind.__name__
+)
 def test_parameters_may_be_numbers_of_any_kind(number: Any) -> None:
     expected = fastinit.uniform_(torch.empty(5), 2.0, 3.0, Key(1))
     assert torch.equal(fastinit.uniform_(torch.empty(5), number(2), number(3), Key(1)), expected)

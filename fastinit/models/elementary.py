@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fastinit.dispatch import CONSTANT, NORMAL, TRUNC_NORMAL, UNIFORM
 from fastinit.many import Law
-from fastinit.models.initializer import Initializer, Number
-from fastinit.models.sites import Site
+from fastinit.models.initializer import Initializer
+from fastinit.models.sites import Number, Site
 
 __all__ = ["Constant", "Normal", "TruncNormal", "Uniform"]
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from fastinit.dispatch import Source
 from fastinit.many import Law
+from fastinit.models.sites import Number, Site
 from fastinit.shards import Shard
 
-if TYPE_CHECKING:
-    from fastinit.models.sites import Site
-
-__all__ = ["Initializer", "Number"]
-
-Number: TypeAlias = "float | str | Callable[[Site], float]"
-"""A number, an expression over what a parameter's site knows (see `fastinit.Site`), or a function of the site."""
+__all__ = ["Initializer"]
 
 KINDS: dict[str, type[Initializer]] = {}
 """Every initializer by the name that files call it: that of its function without the underscore."""

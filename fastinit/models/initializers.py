@@ -17,8 +17,8 @@ from fastinit.dispatch import NORMAL, TRUNC_NORMAL, UNIFORM, Source
 from fastinit.gains import calculate_gain
 from fastinit.init import dirac_, eye_, sparse_
 from fastinit.models.elementary import Constant, Normal, TruncNormal, Uniform
-from fastinit.models.initializer import Initializer, Number
-from fastinit.models.sites import Site
+from fastinit.models.initializer import Initializer
+from fastinit.models.sites import Number, Site
 from fastinit.orthogonal import delta_orthogonal_, orthogonal_, special_orthogonal_
 from fastinit.scaling import absolute_bounds, scaled
 from fastinit.shards import Shard

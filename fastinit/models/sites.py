@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 
 from fastinit.fans import Fans, fans
 from fastinit.models.expressions import evaluate
-from fastinit.models.initializer import Number
 from fastinit.models.layouts import Layout, layout_of
 
-__all__ = ["Part", "Site", "sites"]
+__all__ = ["Number", "Part", "Site", "sites"]
+
+Number: TypeAlias = "float | str | Callable[[Site], float]"
+"""A number, an expression over what a parameter's site knows (see `Site.variable`), or a function of the site."""
 
 
 class Part(NamedTuple):
