@@ -71,6 +71,7 @@ from fastinit.models.plan import Plan, plan
 from fastinit.models.rules import Recipe, Rule
 from fastinit.models.sites import Site
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
+from fastinit.patching import patch
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
 from fastinit.shards import Shard, shard
 
@@ -116,6 +117,7 @@ __all__ = [
     "foreach",
     "lecun_normal_",
     "lecun_uniform_",
+    "patch",
     "shard",
     "special_orthogonal_",
     "trunc_normal_tf_",

@@ -1,4 +1,4 @@
-"""The command line: ``python -m fastinit info`` and ``python -m fastinit bench``."""
+"""The command line: ``python -m fastinit info``, ``bench`` and ``run``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 
+from fastinit import run
 from fastinit.info import info, table
 
 
@@ -26,9 +27,12 @@ def main(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     if arguments[:1] == ["bench"]:  # all that follows, --help included, is for the benchmarks' own parser
         return bench(arguments[1:])
+    if arguments[:1] == ["run"]:  # and the arguments of a script are the script's
+        return run.main(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m fastinit", description="Fast, reproducible weight initialisation.")
     commands = parser.add_subparsers(required=True)
     commands.add_parser("bench", help="measure this machine (bench --help says more)", add_help=False)
+    commands.add_parser("run", help="run a script with torch.nn.init accelerated (run --help says more)", add_help=False)
     show = commands.add_parser("info", help="print versions, instruction sets, threads and devices")
     show.add_argument("--json", action="store_true", help="as one JSON object")
     options = parser.parse_args(arguments)
