@@ -26,7 +26,7 @@ from ways import FILLING, WAYS
 P = ParamSpec("P")
 T = TypeVar("T")
 PRELOADED: Final = (
-    *("fastinit", "fastinit.bench", "matplotlib.figure", "rich.table", "scipy.stats", "tqdm", "transformers"),
+    *("fastinit", "fastinit.bench", "matplotlib.figure", "rich.table", "tqdm", "transformers"),
     *(f"transformers.models.{family}.modeling_{family}" for family in ("bert", "gpt2", "llama", "mixtral", "vit")),
 )
 
