@@ -16,6 +16,7 @@ from fastinit.keys import Key, NamedKeys, name_hash
 from fastinit.many import Fills, Law
 from fastinit.models.entries import Entry
 from fastinit.models.initializer import Initializer
+from fastinit.shards import Shard
 
 __all__ = ["Filling", "with_tensors"]
 
@@ -52,21 +53,32 @@ class Filling:
 
     @cached_property
     def _by_name(self) -> _Calls:
-        return _Calls(sorted(self.work, key=lambda work: work[2] is None))
+        return _Calls(sorted(self.work, key=lambda work: (work[2] is None) + (not work[1].judged)))
 
     @cached_property
     def _overlays(self) -> _Calls:
         return _Calls(self.over)
 
     def judge(self) -> None:
-        """Raise whatever a run would raise; nothing is written or drawn."""
+        """Raise whatever a run would raise; nothing of the model is written, and nothing drawn."""
         if len(self._by_name.calls) + len(self.over) <= 1 and all(t.device.type != "meta" for t in self.tensors):
             return  # one call judges all of it before it writes
-        # On meta the operators judge, and there is nothing to write.
-        real = {id(t): t for t in self.tensors if t.device.type != "meta"}
-        twins = {name: torch.empty_like(t, device="meta", requires_grad=False) for name, t in real.items()}
-        over = with_tensors([entry for entry, _, _ in self.over], twins)
-        Filling(with_tensors([entry for entry, _, _ in self.work], twins), over).run(Key(0), None)
+        done = set()
+        for entry, fill, law in (*self.work, *self.over):
+            case = fill, entry.site.shape, entry.site.tensor.dtype
+            if case not in done and fill.judged:
+                done.add(case)
+                _try(*case, law)
+
+
+def _try(fill: Initializer, shape: tuple[int, ...], dtype: torch.dtype, law: Law | None) -> None:
+    """Fill a part of a tensor of this shape that is not there: one element by law, of all else nothing."""
+    local = torch.empty([min(size, int(law is not None)) for size in shape], dtype=dtype, device="cpu")
+    part = Shard(local, shape, (0,) * len(shape))
+    if law is not None:
+        Fills([part], [law]).run(Key(0))
+    else:
+        fill.fill(part, Key(0))
 
 
 def _work(entries: Sequence[Entry]) -> list[Work]:

@@ -13,7 +13,7 @@ from fastinit.keys import Key
 from fastinit.models import buffers
 from fastinit.models.filling import with_tensors
 from fastinit.models.materialise import allocate, install
-from fastinit.models.plan import Plan, Skip, plan, source
+from fastinit.models.plan import Plan, Skip, make_plan, source
 from fastinit.models.rules import RecipeLike
 from fastinit.models.sites import Site
 
@@ -103,7 +103,7 @@ def initialize_(
     start = time.perf_counter()
     key = source(seed, generator)
     made_on = torch.get_default_device() if device is None else torch.device(device)
-    drawn = plan(model, recipe, seed=key, prefix=prefix, skip=skip)
+    drawn = make_plan(model, recipe, key, prefix, skip, stacklevel=3)
     _check_targets(drawn, made_on)
     drawn.filling.judge()
     materialised, lost = 0, []
@@ -138,6 +138,8 @@ def _check_targets(drawn: Plan, made_on: torch.device) -> None:
             raise NotImplementedError(f"{entry.name}: fastinit fills tensors on CPUs and CUDA devices, not on {device}")
         if type(tensor) not in _CLASSES:
             raise TypeError(f"{entry.name}: fastinit does not fill a {type(tensor).__name__}")
+        if not tensor.is_contiguous() and torch._debug_has_internal_overlap(tensor) == 1:
+            raise RuntimeError(f"{entry.name}: more than one element of the tensor refers to a single memory location")
 
 
 def _lost_buffers(model: nn.Module, drawn: Plan) -> list[Site]:

@@ -36,6 +36,9 @@ class Initializer:
     random: ClassVar[bool] = True
     """Whether what it writes depends on a key."""
 
+    judged: ClassVar[bool] = True
+    """Whether it can be tried without writing: on the empty part of a tensor."""
+
     def __init_subclass__(cls) -> None:
         if not cls.__name__.startswith("_"):
             KINDS[_snake(cls.__name__)] = cls

@@ -351,8 +351,8 @@ class Custom(Initializer):
 
     Args:
         function: called with the tensor to fill (a view, where the rule's layout splits the parameter) and
-            ``generator=``, to be passed on to fastinit's functions. It must write all of it in place. It is called
-            with a meta tensor first, so that what it refuses is known before anything is written.
+            ``generator=``, to be passed on to fastinit's functions. It must write all of it in place. What it refuses
+            is not known before: it runs after all others, which are filled by then.
 
     Example:
         >>> import fastinit, torch
@@ -367,6 +367,8 @@ class Custom(Initializer):
     """
 
     function: Callable[..., object]
+
+    judged = False
 
     def fill(self, target: Tensor | Shard, generator: Source) -> None:
         """See `Initializer`."""

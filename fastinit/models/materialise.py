@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,11 +25,20 @@ def allocate(site: Site, device: torch.device) -> Tensor:
     old = site.tensor
     if type(old) not in (Tensor, nn.Parameter, nn.Buffer):
         raise TypeError(f"{site.name}: cannot make a {type(old).__name__} on {device} from its description")
-    new: Tensor = torch.empty_like(old, device=device, requires_grad=False)
+    # Not empty_like: from meta it goes through Python, and its first call imports some 500 modules.
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(old.shape, old.stride(), strict=True))
+    dense = extent == old.numel() or old.numel() == 0
+    new = torch.empty_strided(
+        old.shape, old.stride() if dense else _contiguous(old.shape), dtype=old.dtype, device=device
+    )
     if isinstance(old, nn.Parameter):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
     new.__dict__.update(old.__dict__)  # what others have noted on it
     return new
+
+
+def _contiguous(shape: Sequence[int]) -> list[int]:
+    return [math.prod(shape[i + 1 :]) for i in range(len(shape))]
 
 
 def install(model: nn.Module, prefix: str, made: Iterable[tuple[Site, Tensor]]) -> None:
@@ -59,8 +70,6 @@ def meta_parameters() -> Iterator[None]:
         >>> norm.weight.device.type, norm.running_var.device.type
         ('meta', 'cpu')
     """
-    import threading
-
     thread = threading.get_ident()
     original = nn.Module.register_parameter
 

@@ -151,6 +151,13 @@ def plan(
         1.weight   8      float32  1     Constant(val=1.0)  0
         1.bias     8      float32  2     Constant()         0
     """
+    return make_plan(model, recipe, source(seed), prefix, skip, stacklevel=3)
+
+
+def make_plan(
+    model: nn.Module, recipe: RecipeLike, seed: Key | None, prefix: str, skip: Skip, *, stacklevel: int
+) -> Plan:
+    """`plan`, with the frame that warnings are to point to."""
     chosen = as_recipe(recipe)
     entries: list[Entry] = []
     overlays: list[Entry] = []
@@ -177,8 +184,8 @@ def plan(
         )
     unused = tuple(rule for rule in chosen.rules if id(rule) not in used and not rule.optional)
     if unused:
-        warnings.warn(f"rules of {chosen!r} that match nothing: {', '.join(map(repr, unused))}", stacklevel=2)
-    return Plan(chosen, tuple(entries), unused, tuple(overlays), source(seed), tuple(buffers))
+        warnings.warn(f"rules of {chosen!r} that match nothing: {', '.join(map(repr, unused))}", stacklevel=stacklevel)
+    return Plan(chosen, tuple(entries), unused, tuple(overlays), seed, tuple(buffers))
 
 
 def source(seed: int | Key | None, generator: Generator | None = None, default: Key | None = None) -> Key | None:

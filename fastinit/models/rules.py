@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -204,8 +204,7 @@ class Recipe:
         source: where it comes from: a paper and its equation, a code base.
         constants: names with values for the expressions, as ``{"width": 1024}``; they hide the site's own.
 
-    Recipes are built from others: ``[rule, ...] + recipe`` puts rules before, which then win; ``recipe + [rule]``
-    after, for what is not claimed yet.
+    Recipes are built from others by `override`, which puts rules before, and `extend`, which puts them after.
 
     Example:
         >>> import fastinit, torch
@@ -237,13 +236,13 @@ class Recipe:
         """The same recipe with more names for its expressions, or other values for those it has."""
         return replace(self, constants={**self.constants, **constants})
 
-    def __add__(self, rules: Iterable[Rule] | Recipe) -> Recipe:
-        if isinstance(rules, Recipe):
-            return replace(self, rules=self.rules + rules.rules, constants={**rules.constants, **self.constants})
-        return replace(self, rules=(*self.rules, *rules))
+    def override(self, *rules: Rule) -> Recipe:
+        """The same recipe with rules before its own, which therefore win."""
+        return replace(self, rules=rules + self.rules)
 
-    def __radd__(self, rules: Iterable[Rule]) -> Recipe:
-        return replace(self, rules=(*rules, *self.rules))
+    def extend(self, *rules: Rule) -> Recipe:
+        """The same recipe with rules after its own, for what those do not claim."""
+        return replace(self, rules=self.rules + rules)
 
     def __repr__(self) -> str:
         count = f"{len(self.rules)} rule{'s' * (len(self.rules) != 1)}"
