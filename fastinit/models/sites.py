@@ -24,6 +24,8 @@ class Part(NamedTuple):
     axis: int
     start: int
     size: int
+    number: int = 0
+    """Its place among the pieces."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +110,8 @@ class Site:
             return [self]
         starts = [sum(sizes[:i]) for i in range(len(sizes))]
         axis = self.layout.split_axis
-        return [replace(self, part=Part(axis, start, size)) for start, size in zip(starts, sizes, strict=True)]
+        parts = [Part(axis, start, size, i) for i, (start, size) in enumerate(zip(starts, sizes, strict=True))]
+        return [replace(self, part=part) for part in parts]
 
     def number(self, value: Number) -> float:
         """An argument as a float: an expression evaluated, a function called."""
@@ -125,9 +128,10 @@ class Site:
 
         The recipe's constants come first, then: ``fan_in``, ``fan_out``, ``layer`` (from 0), ``layers``, ``numel``,
         ``rows`` and ``columns`` (of the matrix that is left when all dimensions but the first are flattened), and for
-        a bias ``weight_fan_in`` and ``weight_fan_out``, those of the weight beside it. Then the numbers that the owning
-        module has as attributes (``hidden_size``, ``embedding_dim``), and those of the ``config`` of it and of the
-        modules around it.
+        a bias ``weight_fan_in`` and ``weight_fan_out``, those of the weight beside it; ``part`` is the number of the
+        piece (from 0) where the layout splits a weight, as 0, 1, 2 for queries, keys and values. Then the numbers that
+        the owning module has as attributes (``hidden_size``, ``embedding_dim``), and those of the ``config`` of it and
+        of the modules around it.
 
         Raises:
             KeyError: an unknown name.
@@ -151,6 +155,8 @@ class Site:
             if not self.layers:
                 raise ValueError("the model has no stack of layers: pass constants={'layers': ...}")
             return self.layers
+        if name == "part":
+            return self.part.number if self.part is not None else 0
         if name == "numel":
             return math.prod(self.shape)
         if name == "rows":

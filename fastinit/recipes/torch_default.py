@@ -11,21 +11,18 @@ from fastinit.models.initializer import Initializer
 from fastinit.models.initializers import Ones, XavierNormal, XavierUniform, Zeros
 from fastinit.models.layouts import Layout
 from fastinit.models.rules import Recipe, Rule
-from fastinit.models.sites import Site
 
 __all__ = ["torch_default"]
 
 _NORMS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 _AS_STORED = Layout()  # torch reads fans off the shape, (out, in, *kernel), whatever the layer is
+_MATRICES = (nn.Linear, _ConvNd, nn.Bilinear, nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention)
+_WEIGHTS = ("weight", "*_proj_weight", "bias_[kv]")
 _BILINEAR = Layout(batch_axis=2)  # as if the second input were many layers: torch takes the first input's size
 
 
 def _within(bound: str) -> Uniform:
     return Uniform(f"-{bound}", bound)
-
-
-def _matrix(site: Site) -> bool:
-    return site.tensor.ndim > 1
 
 
 def torch_default() -> Recipe:
@@ -51,7 +48,15 @@ def torch_default() -> Recipe:
     attention, recurrent, affine = nn.MultiheadAttention, (nn.RNNBase, nn.RNNCellBase), (nn.Linear, _ConvNd)
     return Recipe(
         (
-            Rule(XavierUniform(), within=nn.Transformer, where=_matrix, layout=_AS_STORED, optional=True),
+            # Not what the modules in it do: at the end nn.Transformer goes over all of its matrices.
+            Rule(
+                XavierUniform(),
+                within=nn.Transformer,
+                module=_MATRICES,
+                param=_WEIGHTS,
+                layout=_AS_STORED,
+                optional=True,
+            ),
             rule(XavierUniform(), attention, "*_proj_weight"),
             rule(XavierNormal(), attention, "bias_[kv]"),
             rule(Zeros(), attention, "in_proj_bias"),
