@@ -71,9 +71,9 @@ def compare(finals: Sequence[float], curves: Tensor, others: Sequence[float], ot
 def permutation(curves: Tensor, others: Tensor) -> float:
     """The exact permutation test of two groups of curves.
 
-    The statistic is the largest distance of the mean curves over all steps, in standard deviations of the pooled runs at
-    each.  Every division of the runs into groups of these sizes is as likely where the groups are no different, so the
-    p-value is the share of divisions that lie at least as far apart as the one that was observed.
+    The statistic is the largest distance of the mean curves over all steps, in standard deviations of the pooled runs
+    at each.  Every division of the runs into groups of these sizes is as likely where the groups are no different, so
+    the p-value is the share of divisions that lie at least as far apart as the one that was observed.
 
     Args:
         curves: losses by step, of shape (runs, steps).
@@ -82,9 +82,8 @@ def permutation(curves: Tensor, others: Tensor) -> float:
     runs = _smooth(torch.cat([curves, others]).double())
     scaled = (runs - runs.mean(0)) / runs.std(0)
     count, size = len(runs), len(curves)
-    inside = torch.zeros(math.comb(count, size), count, dtype=torch.float64)
-    for row, members in enumerate(itertools.combinations(range(count), size)):  # the first is the observed division
-        inside[row, list(members)] = 1.0
+    members = torch.tensor(list(itertools.combinations(range(count), size)))  # the first is the observed division
+    inside = torch.zeros(len(members), count, dtype=torch.float64).scatter_(1, members, 1.0)
     apart = (inside @ scaled / size - (1 - inside) @ scaled / (count - size)).abs().amax(1)
     return float((apart >= apart[0] * (1 - 1e-9)).double().mean())
 
@@ -93,4 +92,4 @@ def _smooth(curves: Tensor) -> Tensor:
     """Means over ``SMOOTH`` steps each; a shorter rest at the end is left out."""
     width = min(SMOOTH, curves.shape[1])
     steps = curves.shape[1] // width * width
-    return curves[:, :steps].unflatten(1, (-1, width)).mean(2)
+    return curves[:, :steps].reshape(len(curves), -1, width).mean(2)

@@ -1,4 +1,4 @@
-"""The models that are made: their published shapes, the class that builds them, and the rules it fills them by.
+"""The models that are made: their published shapes, the class that builds them, and the recipe that fits.
 
 Nothing is downloaded: configurations are written here, with their sources, and the code is transformers'.
 """
@@ -15,16 +15,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when transformers is import
 import torch
 import transformers
 
-import fastinit
-from fastinit import Rule
+from fastinit import Recipe, recipes
 
-_RANGE: Final = "initializer_range"  # of the model's configuration
-# What every transformers model does unless its own `_init_weights` says otherwise (`PreTrainedModel._init_weights`).
-_COMMON: Final = (
-    Rule(fastinit.Ones(), module=("*LayerNorm*", "*RMSNorm*"), param="weight"),
-    Rule(fastinit.Zeros(), param="bias", optional=True),
-    Rule(fastinit.Normal(std=_RANGE), name="*"),
-)
 _SMALLEST: Final = {"num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 2}
 
 
@@ -34,8 +26,8 @@ class Family:
 
     config: str
     model: str
-    recipe: fastinit.Recipe
-    """What the class's `_init_weights` does, as rules."""
+    recipe: Recipe
+    """The named recipe that has the distributions of the class's own `_init_weights`."""
     smallest: Mapping[str, Any]
     """A configuration that costs nothing: for tests, and to load the code before anything is timed."""
 
@@ -48,40 +40,31 @@ FAMILIES: Final = {
     "gpt2": Family(
         "GPT2Config",
         "GPT2LMHeadModel",
-        # Projections back into the residual stream are scaled down: two a block add up there (Radford et al., 2.3).
-        fastinit.Recipe(
-            (Rule(fastinit.Normal(std=f"{_RANGE} / sqrt(2 * n_layer)"), name="*c_proj.weight"), *_COMMON), "gpt2"
-        ),
+        recipes.gpt2(),
         {**_gpt2(2, 2, 64), "vocab_size": 256, "n_positions": 32, "bos_token_id": 0, "eos_token_id": 0},
     ),
     "llama": Family(
         "LlamaConfig",
         "LlamaForCausalLM",
-        fastinit.Recipe(_COMMON, "llama"),
+        recipes.llama(),
         {**_SMALLEST, "vocab_size": 256},
     ),
     "mixtral": Family(
         "MixtralConfig",
         "MixtralForCausalLM",
-        fastinit.Recipe(_COMMON, "mixtral"),
+        recipes.llama(),
         {**_SMALLEST, "num_key_value_heads": 2, "num_local_experts": 4, "vocab_size": 256},
     ),
     "vit": Family(
         "ViTConfig",
         "ViTForImageClassification",
-        fastinit.Recipe(
-            (
-                Rule(fastinit.TruncNormal(std=_RANGE), module="ViTEmbeddings", param=("cls_token", "position_*")),
-                *_COMMON,
-            ),
-            "vit",
-        ),
+        recipes.vit("transformers"),
         {**_SMALLEST, "image_size": 32},
     ),
     "bert": Family(
         "BertConfig",
         "BertForMaskedLM",
-        fastinit.Recipe(_COMMON, "bert"),
+        recipes.bert(truncated=False),
         {**_SMALLEST, "vocab_size": 256},
     ),
 }
@@ -97,7 +80,7 @@ class Definition:
     dtype: str = "float32"
 
     @property
-    def recipe(self) -> fastinit.Recipe:
+    def recipe(self) -> Recipe:
         """The family's."""
         return FAMILIES[self.family].recipe
 

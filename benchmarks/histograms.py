@@ -88,7 +88,8 @@ def _moments(tensor: Tensor) -> tuple[float, float]:
 def pictures(model: nn.Module, recipe: fastinit.Recipe) -> dict[str, Picture]:
     """The largest parameter of each law, then the largest of the rest, as far as ``SHOWN`` goes."""
     random = [e for e in fastinit.plan(model, recipe, skip=False).entries if e.fill is not None and e.fill.random]
-    by_size = sorted(random[::-1], key=lambda entry: entry.tensor.numel(), reverse=True)
+    later_first = random[::-1]
+    by_size = sorted(later_first, key=lambda entry: entry.tensor.numel(), reverse=True)
     of_laws = list({repr(entry.fill): entry for entry in reversed(by_size)}.values())
     chosen = (of_laws + [entry for entry in by_size if entry not in of_laws])[:SHOWN]
     return {entry.name: _picture(entry) for entry in sorted(chosen, key=random.index)}
