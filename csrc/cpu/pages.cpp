@@ -1,19 +1,17 @@
 #include "pages.h"
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace fastinit {
-namespace {
-
-// Two huge pages: the least that surely holds one whole.
-[[maybe_unused]] constexpr int64_t kHugePageBytes = int64_t{4} << 20;
-
-}  // namespace
 
 bool huge_pages_wanted() {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
@@ -27,19 +25,80 @@ bool huge_pages_wanted() {
 #endif
 }
 
-void advise_huge_pages(void* data, int64_t bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  if (bytes < kHugePageBytes || !huge_pages_wanted()) return;
-  // Only the pages that lie wholly inside: the advice must not reach a neighbour's memory.
-  constexpr uintptr_t page = uintptr_t{2} << 20;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(data) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(data) + static_cast<uintptr_t>(bytes)) / page * page;
-  // A refusal (a file mapping, a kernel without huge pages) costs speed only.
-  if (begin < end) (void)madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
-#else
-  (void)data;
-  (void)bytes;
-#endif
+
+namespace {
+
+constexpr uintptr_t kHuge = uintptr_t{2} << 20;
+constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE of Linux 5.14, which older headers do not name
+
+uintptr_t page_bytes() {
+  static const auto bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
 }
+
+bool present(uintptr_t address) {
+  unsigned char there = 1;  // where this cannot be asked, faults will do
+  (void)mincore(reinterpret_cast<void*>(address / page_bytes() * page_bytes()), 1, &there);
+  return there & 1;
+}
+
+// Before Linux 5.14 the pages come by faults as ever.
+void populate(uintptr_t begin, uintptr_t end) {
+  (void)madvise(reinterpret_cast<void*>(begin), end - begin, kPopulateWrite);
+}
+
+// Nanoseconds that 2 MiB cost lately, by small pages and by a huge one. Races between threads lose a sample.
+std::atomic<float> cost[2];
+std::atomic<uint32_t> turns{0};
+
+bool choose_huge() {
+  constexpr uint32_t kTryOther = 32;  // every so often, for what free memory there is changes with time
+  const float small = cost[0].load(std::memory_order_relaxed), huge = cost[1].load(std::memory_order_relaxed);
+  const bool cheaper = huge <= small;  // at first both are 0: each is tried once
+  return (turns.fetch_add(1, std::memory_order_relaxed) + 1) % kTryOther != 0 ? cheaper : !cheaper;
+}
+
+void back_block(uintptr_t begin) {
+  using Clock = std::chrono::steady_clock;
+  const bool huge = choose_huge();
+  const auto start = Clock::now();
+  if (huge) (void)madvise(reinterpret_cast<void*>(begin), kHuge, MADV_HUGEPAGE);
+  populate(begin, begin + kHuge);
+  const float taken = std::chrono::duration<float, std::nano>(Clock::now() - start).count();
+  const float before = cost[huge].load(std::memory_order_relaxed);
+  cost[huge].store(before == 0.0f ? taken : 0.75f * before + 0.25f * taken, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+FreshPages::FreshPages(void* data, int64_t bytes) {
+  // Only pages that lie wholly inside: the rest may be a neighbour's.
+  const auto first = reinterpret_cast<uintptr_t>(data), last = first + static_cast<uintptr_t>(bytes);
+  done_ = (first + page_bytes() - 1) / page_bytes() * page_bytes();
+  end_ = last / page_bytes() * page_bytes();
+}
+
+void FreshPages::take(uintptr_t until) {
+  while (done_ < end_ && done_ < until) {
+    const uintptr_t next = std::min((done_ / kHuge + 1) * kHuge, end_);
+    if (!present(done_ + (next - done_) / 2)) {
+      if (next - done_ == kHuge && huge_pages_wanted()) {
+        back_block(done_);
+      } else {
+        populate(done_, next);
+      }
+    }
+    done_ = next;
+  }
+  if (done_ >= end_) done_ = UINTPTR_MAX;
+}
+
+#else
+
+FreshPages::FreshPages(void*, int64_t) : done_(UINTPTR_MAX), end_(0) {}
+void FreshPages::take(uintptr_t) {}
+
+#endif
 
 }  // namespace fastinit
