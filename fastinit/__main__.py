@@ -32,7 +32,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastinit", description="Fast, reproducible weight initialisation.")
     commands = parser.add_subparsers(required=True)
     commands.add_parser("bench", help="measure this machine (bench --help says more)", add_help=False)
-    commands.add_parser("run", help="run a script with torch.nn.init accelerated (run --help says more)", add_help=False)
+    commands.add_parser(
+        "run", help="run a script with torch.nn.init accelerated (run --help says more)", add_help=False
+    )
     show = commands.add_parser("info", help="print versions, instruction sets, threads and devices")
     show.add_argument("--json", action="store_true", help="as one JSON object")
     options = parser.parse_args(arguments)

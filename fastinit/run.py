@@ -4,9 +4,9 @@
     python -m fastinit run [--quiet] -m module arguments...
 
 What runs finds everything as ``python script.py`` or ``python -m module`` has it: ``sys.argv``, ``sys.path[0]``,
-``__main__``, the exit status, a traceback that starts in its own first line. When it is done, one line on standard error
-says what was accelerated. The patch stays installed until the process ends, for threads that go on. Processes that the
-script starts are their own: those that are forked keep the patch, others do not have it.
+``__main__``, the exit status, a traceback that starts in its own first line. When it is done, one line on standard
+error says what was accelerated. The patch stays installed until the process ends, for threads that go on. Of the
+processes that a script starts, forked ones keep the patch, and others do not have it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import os
 import runpy
 import sys
 from importlib.machinery import SourceFileLoader
+from pathlib import Path
 from types import ModuleType, TracebackType
 
 from fastinit.patching import patch
@@ -69,15 +70,15 @@ def _run_module(name: str, arguments: list[str]) -> None:
 
 def _run_script(path: str, arguments: list[str]) -> None:
     sys.argv = [path, *arguments]
-    if not os.path.isfile(path) or path.endswith((".pyc", ".zip", ".pyz")):  # what Python leaves to runpy too
+    if not Path(path).is_file() or path.endswith((".pyc", ".zip", ".pyz")):  # what Python leaves to runpy too
         runpy.run_path(path, run_name="__main__")
         return
     # runpy would put another name in sys.argv[0] than was typed, or another in __file__.
-    full = os.path.abspath(path)
+    full = _absolute(path)
     with io.open_code(full) as file:
         code = compile(file.read(), full, "exec", dont_inherit=True)
     if not getattr(sys.flags, "safe_path", False):  # Python 3.11
-        sys.path[0] = os.path.dirname(os.path.realpath(path))
+        sys.path[0] = str(Path(path).resolve().parent)
     module = ModuleType("__main__")
     module.__dict__.update(
         __file__=full, __builtins__=builtins, __cached__=None, __loader__=SourceFileLoader("__main__", full)
@@ -91,13 +92,17 @@ def _report(error: Exception, target: list[str]) -> int:
     trace = _without_us(error.__traceback__)
     if trace is None and isinstance(error, OSError) and target[0] != "-m":
         why = f"[Errno {error.errno}] {error.strerror}"
-        print(f"{sys.executable}: can't open file '{os.path.abspath(target[0])}': {why}", file=sys.stderr)
+        print(f"{sys.executable}: can't open file '{_absolute(target[0])}': {why}", file=sys.stderr)
         return 2
     if trace is None and isinstance(error, ImportError):  # runpy's, of a module that it does not find
         print(f"{sys.executable}: {error}", file=sys.stderr)
         return 1
     sys.excepthook(type(error), error.with_traceback(trace), trace)
     return 1
+
+
+def _absolute(path: str) -> str:
+    return os.path.join(Path.cwd(), path.removeprefix("./"))  # noqa: PTH118 (Python leaves "..", which pathlib takes out)
 
 
 def _without_us(trace: TracebackType | None) -> TracebackType | None:

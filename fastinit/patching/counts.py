@@ -11,12 +11,13 @@ __all__ = ["Counts"]
 class Counts:
     """The tally of one scope, and of the scopes inside it; made by `fastinit.patch`, safe to read at any time.
 
-    Functions of torch.nn.init go by their own names, methods as "Tensor.normal_", helpers of timm as "timm.lecun_normal_".
+    Functions of torch.nn.init go by their own names, methods as "Tensor.normal_", timm's as "timm.lecun_normal_".
     A function that is left to torch may still call one that is not: then both are counted.
     """
 
     def __init__(self) -> None:
         self._accelerated: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])  # calls, elements
+        self._never_seen = 0
         self._left: Counter[tuple[str, str]] = Counter()
         self._lock = threading.Lock()  # an installed patch has one tally for all threads
 
@@ -35,12 +36,22 @@ class Counts:
         """Calls that were left to torch."""
         return self._left.total()
 
+    @property
+    def unseen(self) -> int:
+        """Elements among them that were never written, because nobody would have seen them (``defer=True``)."""
+        return self._never_seen
+
     def accelerated(self, function: str, elements: int) -> None:
         """Note a call that fastinit took over."""
         with self._lock:
             tally = self._accelerated[function]
             tally[0] += 1
             tally[1] += elements
+
+    def never_seen(self, elements: int) -> None:
+        """Note a fill that was put off and then not done."""
+        with self._lock:
+            self._never_seen += elements
 
     def left_to_torch(self, function: str, reason: str) -> None:
         """Note a call that torch answered, and why."""
@@ -77,6 +88,8 @@ class Counts:
             for (_, reason), calls in self._left.items():
                 reasons[reason] += calls
         line = f"{_calls(self.calls)} and {self.elements:,} elements accelerated"
+        if self._never_seen:
+            line += f" ({self._never_seen:,} never seen)"
         if not reasons:
             return line
         why = ", ".join(f"{reason}: {calls:,}" for reason, calls in reasons.most_common())

@@ -14,7 +14,7 @@ from torch.utils._device import DeviceContext
 
 from fastinit import _native
 
-__all__ = ["CONSTANT", "ORTHOGONAL", "RANDOM", "REAL", "Kinds", "torchs_business"]
+__all__ = ["CONSTANTS", "ORTHOGONAL", "RANDOM", "REAL", "TRANSPARENT", "Kinds", "torchs_business"]
 
 Kinds: TypeAlias = frozenset[torch.dtype]
 """The element types that torch's function takes, of those that fastinit's does. For others torch has its error."""
@@ -22,7 +22,7 @@ Kinds: TypeAlias = frozenset[torch.dtype]
 ORTHOGONAL: Final[Kinds] = frozenset({torch.float32, torch.float64})
 REAL: Final[Kinds] = ORTHOGONAL | {torch.float16, torch.bfloat16}
 RANDOM: Final[Kinds] = REAL | {torch.complex64, torch.complex128}
-CONSTANT: Final[Kinds] = RANDOM | {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
+CONSTANTS: Final[Kinds] = RANDOM | {torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64}
 
 
 def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
@@ -30,7 +30,7 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
     kind = type(tensor)
     if kind is not Tensor and kind is not Parameter:
         return "a subclass" if isinstance(tensor, Tensor) else "not a tensor"
-    if has_torch_function_unary(tensor) and not _only_default_devices():
+    if has_torch_function_unary(tensor) and not _only_transparent_modes():
         return "a torch function mode"  # it wants to see what torch would call
     if not tensor.is_cpu and not (tensor.is_cuda and _cuda()):
         return f"the device {tensor.device.type}"
@@ -38,6 +38,8 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
         return "the layout"
     if tensor.dtype not in kinds:
         return f"the type {str(tensor.dtype).removeprefix('torch.')}"
+    if tensor.numel() == 0:
+        return "no elements"  # torch divides by fans of 0, or not
     if generator is not None and not (isinstance(generator, Generator) and generator.device.type == tensor.device.type):
         return "a generator of another device or kind"
     if torch._C._len_torch_dispatch_stack():
@@ -51,9 +53,13 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
     return None
 
 
-def _only_default_devices() -> bool:
-    """Whether all modes are ``torch.device`` as a context, which says where new tensors go and means nothing here."""
-    return all(type(mode) is DeviceContext for mode in torch.overrides._get_current_function_mode_stack())
+TRANSPARENT: Final[set[type]] = {DeviceContext}
+"""Modes to which a fill means nothing: ``torch.device`` as a context says where new tensors go."""
+
+
+def _only_transparent_modes() -> bool:
+    modes = torch.overrides._get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+    return all(type(mode) in TRANSPARENT for mode in modes)
 
 
 @cache

@@ -6,13 +6,14 @@ autograd would record, or refuse, is left to torch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import torch
 from torch import Tensor
 from torch.compiler import is_dynamo_compiling
 
-from fastinit.dispatch import NORMAL, UNIFORM, Op, draw
+from fastinit import init
 from fastinit.patching.guards import RANDOM, torchs_business
 from fastinit.patching.routes import REFUSED, count
 from fastinit.patching.scopes import current
@@ -25,14 +26,14 @@ _UNIFORM: Final = torch._C.TensorBase.uniform_
 
 def normal_(self: Tensor, /, *arguments: Any, **named: Any) -> Tensor:
     """See `torch.Tensor.normal_`."""
-    if not is_dynamo_compiling() and _filled("normal_", NORMAL, ("mean", "std"), self, arguments, named):
+    if not is_dynamo_compiling() and _filled("normal_", init.normal_, ("mean", "std"), self, arguments, named):
         return self
     return _NORMAL(self, *arguments, **named)
 
 
 def uniform_(self: Tensor, /, *arguments: Any, **named: Any) -> Tensor:
     """See `torch.Tensor.uniform_`."""
-    if not is_dynamo_compiling() and _filled("uniform_", UNIFORM, ("from", "to"), self, arguments, named):
+    if not is_dynamo_compiling() and _filled("uniform_", init.uniform_, ("from", "to"), self, arguments, named):
         return self
     return _UNIFORM(self, *arguments, **named)
 
@@ -47,7 +48,12 @@ _NUMBERS: Final = frozenset({float, int})
 
 
 def _filled(
-    name: str, op: Op, names: tuple[str, str], tensor: Tensor, arguments: tuple[Any, ...], named: dict[str, Any]
+    name: str,
+    fill: Callable[..., Tensor],
+    names: tuple[str, str],
+    tensor: Tensor,
+    arguments: tuple[Any, ...],
+    named: dict[str, Any],
 ) -> bool:
     """Whether fastinit has done what was asked for."""
     scopes = current()
@@ -63,7 +69,7 @@ def _filled(
             reason = REFUSED
         else:
             try:
-                draw(op, tensor, generator, *parameters)
+                fill(tensor, *parameters, generator)
             except Exception:  # nothing has been drawn or written
                 reason = REFUSED
             else:

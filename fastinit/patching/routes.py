@@ -1,23 +1,28 @@
-"""Where a call of a replaced function goes: to fastinit where the patch is on for its caller and fastinit does exactly
-what torch would, and otherwise to torch.
+"""Where a call of a replaced function goes.
+
+To fastinit, where the patch is on for its caller and fastinit does exactly what torch would; otherwise to torch.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FunctionType
 from typing import Any, Final
 
-from torch import Tensor
+import torch
+from torch import Generator, Tensor
 from torch.compiler import is_dynamo_compiling
 from torch.overrides import has_torch_function_unary
 
 from fastinit import init, scaling
+from fastinit.dispatch import CONSTANT, NORMAL, TRUNC_NORMAL, UNIFORM
+from fastinit.many import Law
 from fastinit.patching.counts import Counts
-from fastinit.patching.guards import CONSTANT, ORTHOGONAL, RANDOM, REAL, Kinds, torchs_business
+from fastinit.patching.deferral import LawOf
+from fastinit.patching.guards import CONSTANTS, ORTHOGONAL, RANDOM, REAL, Kinds, torchs_business
 from fastinit.patching.scopes import current
+from fastinit.patching.scopes import deferral as current_deferral
 
 __all__ = ["ROUTES", "Route", "route"]
 
@@ -33,7 +38,9 @@ class Route:
     kinds: Kinds
     takes_generator: bool = False
     warns_of_empty: bool = False
-    function: FunctionType | None = None
+    law_of: LawOf | None = None
+    """For fills that may be put off."""
+    function: Any = None  # a FunctionType, which mypy takes for a method where a class has it as a field
     """The very object whose code is replaced, once it has been found."""
     torchs: Callable[..., Any] | None = None
     """A function with the code that it came with."""
@@ -54,7 +61,7 @@ def route(name: str, tensor: Any, *arguments: Any) -> Any:
         reason = torchs_business(tensor, way.kinds, generator)
         if reason is None:
             try:
-                result = way.fill(tensor, *arguments)
+                result = _filled(way, tensor, arguments, scopes)
             except Exception:  # nothing has been drawn or written
                 reason = REFUSED
             else:
@@ -65,6 +72,15 @@ def route(name: str, tensor: Any, *arguments: Any) -> Any:
     return way.torchs(tensor, *arguments)
 
 
+def _filled(way: Route, tensor: Tensor, arguments: tuple[Any, ...], scopes: tuple[Counts, ...]) -> Any:
+    """Do it, or see that it is done before anybody can tell."""
+    if way.law_of is not None and (deferral := current_deferral()) is not None:
+        parameters, generator = (arguments[:-1], arguments[-1]) if way.takes_generator else (arguments, None)
+        if deferral.put_off(tensor, way.law_of, parameters, generator, scopes):
+            return tensor
+    return way.fill(tensor, *arguments)
+
+
 def count(scopes: tuple[Counts, ...], name: str, tensor: Tensor) -> None:
     """Note that fastinit filled a tensor."""
     elements = tensor.numel()
@@ -72,9 +88,19 @@ def count(scopes: tuple[Counts, ...], name: str, tensor: Tensor) -> None:
         counts.accelerated(name, elements)
 
 
+def _by_torchs_gains(fill: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A Kaiming initializer that knows no more nonlinearities than torch's, which raises an error for others."""
+
+    def filled(tensor: Tensor, a: float, mode: str, nonlinearity: Any, generator: Generator | None) -> Tensor:
+        torch.nn.init.calculate_gain(nonlinearity, a)
+        return fill(tensor, a, mode, nonlinearity, generator)
+
+    return filled
+
+
 def _timms_variance_scaling(tensor: Tensor, scale: float, mode: str, distribution: str) -> None:
-    if mode not in ("fan_in", "fan_out", "fan_avg") or tensor.numel() == 0:
-        raise ValueError("a mode that timm does not know, or fans of 0, which it divides by")
+    if mode not in ("fan_in", "fan_out", "fan_avg"):
+        raise ValueError("a mode that timm does not know")
     scaling.variance_scaling_(tensor, scale, mode, distribution)
 
 
@@ -82,22 +108,40 @@ def _timms_lecun_normal(tensor: Tensor) -> None:
     _timms_variance_scaling(tensor, 1.0, "fan_in", "truncated_normal")
 
 
+def _constant(shape: Sequence[int], val: Any) -> Law:
+    if type(val) not in (float, int):
+        raise TypeError("a value to be filled now")
+    return CONSTANT, (val,)
+
+
+def _kaiming(distribution: str) -> LawOf:
+    def law(shape: Sequence[int], a: float, mode: str, nonlinearity: Any) -> Law:
+        torch.nn.init.calculate_gain(nonlinearity, a)
+        return scaling.scaled(scaling.kaiming_std(shape, a, mode, nonlinearity), distribution)
+
+    return law
+
+
+def _xavier(distribution: str) -> LawOf:
+    return lambda shape, gain: scaling.scaled(scaling.xavier_std(shape, gain), distribution)
+
+
 ROUTES: Final = {
-    "uniform_": Route(init.uniform_, RANDOM, True),
-    "normal_": Route(init.normal_, RANDOM, True),
-    "trunc_normal_": Route(init.trunc_normal_, REAL, True),
-    "constant_": Route(init.constant_, CONSTANT),
-    "ones_": Route(init.ones_, CONSTANT),
-    "zeros_": Route(init.zeros_, CONSTANT),
-    "eye_": Route(init.eye_, CONSTANT),
-    "dirac_": Route(init.dirac_, CONSTANT),
-    "xavier_uniform_": Route(init.xavier_uniform_, RANDOM, True),
-    "xavier_normal_": Route(init.xavier_normal_, RANDOM, True),
-    "kaiming_uniform_": Route(init.kaiming_uniform_, RANDOM, True, warns_of_empty=True),
-    "kaiming_normal_": Route(init.kaiming_normal_, RANDOM, True, warns_of_empty=True),
+    "uniform_": Route(init.uniform_, RANDOM, True, law_of=lambda shape, a, b: (UNIFORM, (a, b))),
+    "normal_": Route(init.normal_, RANDOM, True, law_of=lambda shape, mean, std: (NORMAL, (mean, std))),
+    "trunc_normal_": Route(init.trunc_normal_, REAL, True, law_of=lambda shape, *four: (TRUNC_NORMAL, four)),
+    "constant_": Route(init.constant_, CONSTANTS, law_of=_constant),
+    "ones_": Route(init.ones_, CONSTANTS, law_of=lambda shape: (CONSTANT, (1.0,))),
+    "zeros_": Route(init.zeros_, CONSTANTS, law_of=lambda shape: (CONSTANT, (0.0,))),
+    "eye_": Route(init.eye_, CONSTANTS),
+    "dirac_": Route(init.dirac_, CONSTANTS),
+    "xavier_uniform_": Route(init.xavier_uniform_, RANDOM, True, law_of=_xavier("uniform")),
+    "xavier_normal_": Route(init.xavier_normal_, RANDOM, True, law_of=_xavier("normal")),
+    "kaiming_uniform_": Route(_by_torchs_gains(init.kaiming_uniform_), RANDOM, True, True, _kaiming("uniform")),
+    "kaiming_normal_": Route(_by_torchs_gains(init.kaiming_normal_), RANDOM, True, True, _kaiming("normal")),
     "orthogonal_": Route(init.orthogonal_, ORTHOGONAL, True),
     "sparse_": Route(init.sparse_, REAL, True),
-    "timm.trunc_normal_": Route(init.trunc_normal_, REAL),
+    "timm.trunc_normal_": Route(init.trunc_normal_, REAL, law_of=lambda shape, *four: (TRUNC_NORMAL, four)),
     "timm.trunc_normal_tf_": Route(scaling.trunc_normal_tf_, REAL),
     "timm.variance_scaling_": Route(_timms_variance_scaling, REAL),
     "timm.lecun_normal_": Route(_timms_lecun_normal, REAL),

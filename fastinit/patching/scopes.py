@@ -9,10 +9,12 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from fastinit.patching.counts import Counts
+from fastinit.patching.deferral import Deferral
 
-__all__ = ["current", "enter", "everywhere", "leave"]
+__all__ = ["current", "deferral", "enter", "everywhere", "leave"]
 
 _entered: ContextVar[tuple[Counts, ...]] = ContextVar("fastinit.patch", default=())  # the innermost comes first
+_deferrals: ContextVar[tuple[Deferral | None, ...]] = ContextVar("fastinit.deferrals", default=())  # one a scope
 _everywhere: tuple[Counts, ...] = ()  # one or none
 
 
@@ -21,16 +23,30 @@ def current() -> tuple[Counts, ...]:
     return _entered.get() + _everywhere
 
 
-def enter() -> Counts:
+def deferral() -> Deferral | None:
+    """Where a fill made here and now may be put off; None where it may not."""
+    return next((one for one in _deferrals.get() if one is not None), None)
+
+
+def enter(defer: bool) -> Counts:
     """Open a scope in the calling context."""
     counts = Counts()
+    own = Deferral() if defer and deferral() is None else None  # where fills are put off already, that goes on
+    if own is not None:
+        own.__enter__()  # type: ignore[no-untyped-call]
     _entered.set((counts, *_entered.get()))
+    _deferrals.set((own, *_deferrals.get()))
     return counts
 
 
 def leave() -> None:
     """Close the innermost scope of the calling context."""
+    own = _deferrals.get()[0]
     _entered.set(_entered.get()[1:])
+    _deferrals.set(_deferrals.get()[1:])
+    if own is not None:
+        own.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        own.settle()
 
 
 def everywhere(counts: Counts | None) -> None:

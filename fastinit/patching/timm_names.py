@@ -1,15 +1,16 @@
 """Functions whose code takes the place of those of the same names in timm.layers.weight_init, while the patch is on.
 
-timm's ``trunc_normal_`` draws by the inverse of the distribution function, in five passes over the tensor; it has
-absolute bounds, as torch's. ``trunc_normal_tf_`` has bounds in standard deviations, ``variance_scaling_`` is JAX's rule
-with modes and distributions of the same names as fastinit's, and ``lecun_normal_`` its truncated normal with the fan in.
-The last two return None. (https://github.com/huggingface/pytorch-image-models, timm/layers/weight_init.py; since 0.9 the
-module has that name.)
+timm's ``trunc_normal_`` has absolute bounds, as torch's, and draws by the inverse of the distribution function, in five
+passes over the tensor. ``trunc_normal_tf_`` has bounds in standard deviations, ``variance_scaling_`` is JAX's rule with
+modes and distributions of the same names as fastinit's, and ``lecun_normal_`` is its truncated normal with the fan in.
+The last two return None. Read in https://github.com/huggingface/pytorch-image-models; the module has had its name since
+timm 0.9.
 """
 
+# ruff: noqa: D103 (whoever asks for help finds the docstrings of the functions that these stand in for)
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from torch import Tensor
 
@@ -18,13 +19,13 @@ __all__ = ["lecun_normal_", "trunc_normal_", "trunc_normal_tf_", "variance_scali
 PREFIX: Final = "timm."
 
 
-def trunc_normal_(tensor: Tensor, mean: float, std: float, a: float, b: float) -> Tensor:
+def trunc_normal_(tensor: Tensor, mean: float, std: float, a: float, b: float) -> Any:
     import fastinit
 
     return fastinit.patching.routes.route("timm.trunc_normal_", tensor, mean, std, a, b)
 
 
-def trunc_normal_tf_(tensor: Tensor, mean: float, std: float, a: float, b: float) -> Tensor:
+def trunc_normal_tf_(tensor: Tensor, mean: float, std: float, a: float, b: float) -> Any:
     import fastinit
 
     return fastinit.patching.routes.route("timm.trunc_normal_tf_", tensor, mean, std, a, b)
