@@ -10,7 +10,7 @@ from fastinit.bench.report import figure
 from fastinit.bench.timing import Timing
 from fresh import Sample
 from histograms import Picture
-from ways import FILLING, WAYS
+from ways import FILLING, OWN, WAYS
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,8 @@ class Measured:
             "slowest": {way: self.fresh(way).high for way in WAYS},
             "seconds_again": {way: self.again(way).seconds for way in WAYS},
             "extra_bytes": {way: [one.extra for one in taken] for way, taken in self.samples.items()},
-            "torch_to_patch": self.ratio("torch", "patch"),
-            "torch_to_recipe": self.ratio("torch", "recipe"),
-            "patch_to_limit": self.ratio("patch", "limit"),
-            "recipe_to_limit": self.ratio("recipe", "limit"),
+            **{f"torch_to_{way}": self.ratio("torch", way) for way in OWN},
+            **{f"{way}_to_limit": self.ratio(way, "limit") for way in OWN},
             "torch_to_recipe_again": self.ratio_again("torch", "recipe"),
             "deviation": self.deviation,
         }
@@ -89,8 +87,8 @@ class Measured:
             self.definition.name,
             f"{self.parameters:,}",
             *(figure(self.fresh(way).seconds) for way in WAYS),
-            *(f"{self.ratio('torch', way):.1f}x" for way in ("patch", "recipe")),
-            *(f"{self.ratio(way, 'limit'):.2f}x" for way in ("patch", "recipe")),
+            *(f"{self.ratio('torch', way):.1f}x" for way in OWN),
+            *(f"{self.ratio(way, 'limit'):.2f}x" for way in OWN),
             figure(self.deviation),
         )
 

@@ -1,11 +1,12 @@
-"""Initialises real models from transformers in three ways, and says how long each took, in how much memory.
+"""Initialises real models from transformers in several ways, and says how long each took, in how much memory.
 
     python benchmarks/models.py --models gpt2 gpt2-xl --rounds 5
 
-torch: the plain constructor.  patch: the same call under ``fastinit.patch()``.  recipe: the model's shapes alone, then
-``fastinit.initialize_``.  limit: the shapes alone, then every parameter allocated and zeroed by torch, which touches
-the memory once: no initialisation can do without.  Every sample comes from a new process with fresh memory; then the
-same memory is filled again.  What was written is checked against the declared distributions, and drawn over them.
+torch: the plain constructor.  patch: the same call under ``fastinit.patch()``.  defer: under its ``defer=True``, which
+puts fills off.  recipe: the model's shapes alone, then ``fastinit.initialize_``.  limit: the shapes alone, then every
+parameter allocated and zeroed by torch, which touches the memory once: no initialisation can do without.  Every sample
+comes from a new process with fresh memory; then the same memory is filled again.  What was written is checked against
+the declared distributions, and drawn over them.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from fresh import in_fresh_process, sample
 from measured import Measured
 from promises import promises
 from small import LAWS, Small, small
-from ways import WAYS
+from ways import FILLING, OWN, WAYS
 
 DEFAULT: Final = ("gpt2", "gpt2-medium", "gpt2-xl", "llama-360m", "mixtral-mini", "vit-base", "bert-base")
 ROOM: Final = 1.3  # times a model's bytes: torch's constructor makes tied weights twice
@@ -79,16 +80,21 @@ def fits(definition: Definition) -> bool:
 
 def sheets(measured: list[Measured], smalls: list[Small], verdicts: list[Verdict], threads: int) -> list[Sheet]:
     """The tables: fresh memory, memory and touched memory, many small parameters, the promises."""
-    fresh_columns = ("model", "parameters", *(f"{way} s" for way in WAYS), "torch/patch", "torch/recipe")
-    again_columns = ("model", "extra torch", "patch", "recipe", *(f"again {way} s" for way in WAYS), "torch/recipe")
+    ratios = (*(f"torch/{way}" for way in OWN), *(f"{way}/limit" for way in OWN))
+    extra = (f"extra {way}" for way in FILLING)
     return [
         Sheet(
             f"Models in fresh memory, {threads} threads",
-            (*fresh_columns, "patch/limit", "recipe/limit", "deviation"),
+            ("model", "parameters", *(f"{way} s" for way in WAYS), *ratios, "deviation"),
             [one.fresh_row() for one in measured],
             NOTES,
         ),
-        Sheet("Extra memory, and the same memory again", again_columns, [m.again_row() for m in measured], AGAIN_NOTES),
+        Sheet(
+            "Extra memory, and the same memory again",
+            ("model", *extra, *(f"again {way} s" for way in WAYS), "torch/recipe"),
+            [one.again_row() for one in measured],
+            AGAIN_NOTES,
+        ),
         Sheet(
             "1,000 parameters of 64 x 64, milliseconds",
             ("law", *smalls[0].timings, *(f"torch/{name}" for name in smalls[0].own)),

@@ -29,7 +29,7 @@ from fastinit.bench.machine import Facts, describe, headline
 from fastinit.bench.plots import save
 from fastinit.bench.report import MISSED, Sheet, figure, progress, save_json, show
 from histograms import COLOURS
-from ways import FILLING, WAYS
+from ways import WAYS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TEXTS: Final = ("*.md", "docs/*.md", "benchmarks/*.md", "fastinit/**/*.py", "csrc/**/*.h", "csrc/**/*.cpp")
@@ -52,7 +52,7 @@ MODEL: Final = Definition(
     },
 )
 CONTROL: Final = replace(MODEL, sizes={**MODEL.sizes, "initializer_range": 0.06})  # three times the usual
-GROUPS: Final = {way: (MODEL, way) for way in FILLING} | {"control": (CONTROL, "torch")}
+GROUPS: Final = {way: (MODEL, way) for way in ("torch", "patch", "recipe")} | {"control": (CONTROL, "torch")}
 RATE: Final = 1e-3  # AdamW's, after a linear warm-up
 WARM_UP: Final = 20  # steps
 BATCH: Final = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
@@ -28,6 +29,13 @@ def by_patch(definition: Definition, seed: int) -> PreTrainedModel:
     """The same call, with torch's fills carried out by fastinit."""
     torch.manual_seed(seed)
     with fastinit.patch():
+        return definition.build()
+
+
+def by_defer(definition: Definition, seed: int) -> PreTrainedModel:
+    """The same, with fills put off until the model is built: those that would be written over are never done."""
+    torch.manual_seed(seed)
+    with fastinit.patch(defer=True):
         return definition.build()
 
 
@@ -79,11 +87,18 @@ def in_torch(fill: fastinit.Initializer | None) -> Callable[[Tensor], object]:
 
 def patch_again(definition: Definition, model: PreTrainedModel, seed: int) -> Run:
     """The same calls under the patch."""
-    by_name = torch_again(definition, model, seed)
+    return _within(fastinit.patch(), torch_again(definition, model, seed))
 
+
+def defer_again(definition: Definition, model: PreTrainedModel, seed: int) -> Run:
+    """The same calls under the patch that puts them off."""
+    return _within(fastinit.patch(defer=True), torch_again(definition, model, seed))
+
+
+def _within(scope: AbstractContextManager[object], calls: Run) -> Run:
     def run() -> None:
-        with fastinit.patch():
-            by_name()
+        with scope:
+            calls()
 
     return run
 
@@ -108,7 +123,9 @@ def zeros_again(definition: Definition, model: PreTrainedModel, seed: int) -> Ru
 WAYS: Final[dict[str, tuple[Make, Again]]] = {
     "torch": (by_torch, torch_again),
     "patch": (by_patch, patch_again),
+    "defer": (by_defer, defer_again),
     "recipe": (by_recipe, recipe_again),
     "limit": (by_zeros, zeros_again),
 }
-FILLING: Final = ("torch", "patch", "recipe")  # those whose weights are worth looking at
+FILLING: Final = ("torch", "patch", "defer", "recipe")  # those whose weights are worth looking at
+OWN: Final = ("patch", "defer", "recipe")  # fastinit's

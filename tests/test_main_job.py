@@ -19,7 +19,8 @@ import torch
 import fastinit
 
 FAMILIES = ("gpt2", "llama", "mixtral", "vit", "bert")
-FILLING = ("torch", "patch", "recipe")
+SECONDS = {"torch": 12.0, "patch": 4.0, "defer": 1.4, "recipe": 1.1, "limit": 1.0}
+FILLING = ("torch", "patch", "defer", "recipe")
 NAMES = ("catalogue", "fresh", "histograms", "measured", "models", "promises", "small", "ways")
 
 
@@ -85,10 +86,12 @@ def test_the_residual_projections_of_gpt2_are_scaled_by_depth_in_every_way(bench
 
 def test_the_ways_are_those_they_are_called(bench: Any) -> None:
     definition = smallest(bench, "gpt2")
-    by_torch, by_patch, by_recipe = (bench.ways.WAYS[way][0](definition, 0).transformer.wte.weight for way in FILLING)
+    models = (bench.ways.WAYS[way][0](definition, 0) for way in FILLING)
+    by_torch, by_patch, by_defer, by_recipe = (model.transformer.wte.weight for model in models)
     torch.manual_seed(0)
     assert torch.equal(by_torch, definition.build().transformer.wte.weight)
     assert not torch.equal(by_patch, by_torch)
+    assert torch.equal(by_defer, by_patch)
     assert not torch.equal(by_recipe, by_torch)
     assert torch.equal(by_recipe, bench.ways.by_recipe(definition, 0).transformer.wte.weight)
 
@@ -191,38 +194,38 @@ def test_a_way_sits_out_once_its_budget_is_spent(bench: Any, monkeypatch: pytest
 
     monkeypatch.setattr(bench.models, "in_fresh_process", sample)
     measured = bench.models.measure(smallest(bench, "gpt2"), threads=1, rounds=3, budget_s=10)
-    rounds = ("torch patch recipe limit", "limit recipe patch", "patch recipe limit")  # the second goes backwards
+    rounds = ("torch patch defer recipe limit", "limit recipe defer patch", "patch defer recipe limit")
     assert [way for way, _, _ in seen] == " ".join(rounds).split()
-    assert [look for _, _, look in seen] == [True] * 4 + [False] * 6
-    assert {way: len(taken) for way, taken in measured.samples.items()} == {
-        "torch": 1,
-        "patch": 3,
-        "recipe": 3,
-        "limit": 3,
+    assert [look for _, _, look in seen] == [True] * 5 + [False] * 8
+    assert {way: len(taken) for way, taken in measured.samples.items()} == dict.fromkeys(bench.ways.WAYS, 3) | {
+        "torch": 1
     }
 
 
 def test_records_and_promises_are_ratios_of_medians(bench: Any) -> None:
-    one = fake(bench, {"torch": 12.0, "patch": 2.0, "recipe": 1.1, "limit": 1.0})
+    one = fake(bench, SECONDS)
     record = one.record()
-    assert record["torch_to_patch"] == pytest.approx(6)
+    assert record["torch_to_patch"] == pytest.approx(3)
     assert record["recipe_to_limit"] == pytest.approx(1.1)
     assert record["torch_to_recipe_again"] == pytest.approx(12 / 1.1)
     verdicts = {verdict.promise: verdict for verdict in bench.promises.promises([one], [], 2)}
     assert {promise.partition(": ")[2]: verdict.met for promise, verdict in verdicts.items()} == {
-        "patch against the limit": False,  # 2.0 of at most 1.5
+        "patch against the limit": False,  # 4 of at most 1.5
+        "defer against the limit": True,
         "recipe against the limit": True,
         "patch, extra memory": True,
+        "defer, extra memory": True,
         "recipe, extra memory": True,
-        "patch against torch": True,
+        "patch against torch": False,  # 3 of at least 4
+        "defer against torch": True,
         "recipe against torch, again": True,
     }
 
 
 def test_the_limit_binds_gpt2_and_nothing_binds_another_number_of_threads(bench: Any) -> None:
-    one = fake(bench, {"torch": 12.0, "patch": 2.0, "recipe": 1.1, "limit": 1.0}, family="llama")
+    one = fake(bench, SECONDS, family="llama")
     bounds = {verdict.promise: verdict.bound for verdict in bench.promises.promises([one], [], 2)}
-    assert [bound for promise, bound in bounds.items() if "limit" in promise] == [None, None]
+    assert [bound for promise, bound in bounds.items() if "limit" in promise] == [None] * 3
     assert all(verdict.met is None for verdict in bench.promises.promises([one], [], 1))
 
 
