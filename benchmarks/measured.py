@@ -81,23 +81,22 @@ class Measured:
             "deviation": self.deviation,
         }
 
-    def fresh_row(self) -> tuple[str, ...]:
-        """Its line in the table of fresh memory."""
-        return (
-            self.definition.name,
-            f"{self.parameters:,}",
-            *(figure(self.fresh(way).seconds) for way in WAYS),
-            *(f"{self.ratio('torch', way):.1f}x" for way in OWN),
-            *(f"{self.ratio(way, 'limit'):.2f}x" for way in OWN),
-            figure(self.deviation),
-        )
+    def seconds_row(self) -> tuple[str, ...]:
+        """Its line in the table of seconds."""
+        seconds = (figure(self.fresh(way).seconds) for way in WAYS)
+        return (self.definition.name, f"{self.parameters:,}", *seconds, figure(self.deviation))
+
+    def ratios_row(self) -> tuple[str, ...]:
+        """Its line in the table of ratios."""
+        to_torch = (f"{self.ratio('torch', way):.1f}x" for way in OWN)
+        return (self.definition.name, *to_torch, *(f"{self.ratio(way, 'limit'):.2f}x" for way in OWN))
+
+    def extra_row(self) -> tuple[str, ...]:
+        """Its line in the table of extra memory."""
+        shares = (self.extra(way) for way in FILLING)
+        return (self.definition.name, *("-" if share is None else f"{share:.1%}" for share in shares))
 
     def again_row(self) -> tuple[str, ...]:
-        """Its line in the table of extra memory and touched memory."""
-        shares = (self.extra(way) for way in FILLING)
-        return (
-            self.definition.name,
-            *("-" if share is None else f"{share:.1%}" for share in shares),
-            *(figure(self.again(way).seconds) for way in WAYS),
-            f"{self.ratio_again('torch', 'recipe'):.1f}x",
-        )
+        """Its line in the table of touched memory."""
+        seconds = (figure(self.again(way).seconds) for way in WAYS)
+        return (self.definition.name, *seconds, f"{self.ratio_again('torch', 'recipe'):.1f}x")

@@ -39,8 +39,7 @@ NOTES: Final = (
     "spread of any parameter from its rule, in standard errors, of all ways."
 )
 AGAIN_NOTES: Final = (
-    "Extra memory is the peak beyond the model, as a share of its parameters.  Again: the same rules into the same, "
-    "now touched, memory, by torch.nn.init (each parameter once), under the patch, by recipe, and by zero_."
+    "The same rules into touched memory: by torch.nn.init (each parameter once), under the patch, by recipe, by zero_."
 )
 
 
@@ -79,25 +78,34 @@ def fits(definition: Definition) -> bool:
 
 
 def sheets(measured: list[Measured], smalls: list[Small], verdicts: list[Verdict], threads: int) -> list[Sheet]:
-    """The tables: fresh memory, memory and touched memory, many small parameters, the promises."""
-    ratios = (*(f"torch/{way}" for way in OWN), *(f"{way}/limit" for way in OWN))
-    extra = (f"extra {way}" for way in FILLING)
+    """The tables: models in fresh memory and in touched, many small parameters, the promises."""
     return [
         Sheet(
-            f"Models in fresh memory, {threads} threads",
-            ("model", "parameters", *(f"{way} s" for way in WAYS), *ratios, "deviation"),
-            [one.fresh_row() for one in measured],
+            f"Seconds in fresh memory, {threads} threads",
+            ("model", "parameters", *WAYS, "deviation"),
+            [one.seconds_row() for one in measured],
             NOTES,
         ),
         Sheet(
-            "Extra memory, and the same memory again",
-            ("model", *extra, *(f"again {way} s" for way in WAYS), "torch/recipe"),
+            "Ratios in fresh memory",
+            ("model", *(f"torch / {way}" for way in OWN), *(f"{way} / limit" for way in OWN)),
+            [one.ratios_row() for one in measured],
+        ),
+        Sheet(
+            "Extra memory",
+            ("model", *FILLING),
+            [one.extra_row() for one in measured],
+            "The peak beyond the model, as a share of its parameters.",
+        ),
+        Sheet(
+            "Seconds into the same memory again",
+            ("model", *WAYS, "torch / recipe"),
             [one.again_row() for one in measured],
             AGAIN_NOTES,
         ),
         Sheet(
             "1,000 parameters of 64 x 64, milliseconds",
-            ("law", *smalls[0].timings, *(f"torch/{name}" for name in smalls[0].own)),
+            ("law", *smalls[0].timings, *(f"torch / {name}" for name in smalls[0].own)),
             [one.row() for one in smalls],
             "plan: made beforehand.  foreach: one call of the function over a list.  loop: one call each.",
         ),
