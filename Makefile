@@ -1,7 +1,8 @@
 # Everything runs in .venv, which is made on first use around the active environment's torch (or a pinned one).
-# PYTHON chooses the Python below it: make test PYTHON=python3.12
+# PYTHON chooses the Python below it: make test PYTHON=python3.12. WORKERS: how many files pytest runs at a time.
 
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 PY := $(VENV)/bin/python
 CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu')
@@ -24,7 +25,7 @@ train: $(VENV)/run.stamp build  ## train a small GPT from torch's and from fasti
 
 test: export NVCC_APPEND_FLAGS ?= -Werror all-warnings
 test: lint  ## every check there is; pytest comes last
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 build: $(VENV)/build.stamp  ## compile the extension (only what changed)
 

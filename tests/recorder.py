@@ -77,7 +77,7 @@ def recording() -> Iterator[Recorder]:
             recorder.note(made, law)
         return made
 
-    original_copy = nn.Parameter.__deepcopy__
+    original_copy: Callable[..., Any] = nn.Parameter.__deepcopy__
     truncated = wrapped(nn.init._no_grad_trunc_normal_, TruncNormal)
     patches = [
         patch.object(Tensor, "normal_", wrapped(Tensor.normal_, Normal)),

@@ -23,7 +23,7 @@ def data(*shape: int) -> Tensor:
     return fastinit.normal_(torch.empty(shape), 0.3, 2.0, generator=Key(7))
 
 
-def perceptron() -> nn.Module:
+def perceptron() -> nn.Sequential:
     return nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 4))
 
 
@@ -112,6 +112,9 @@ def test_target_and_tolerance_are_kept() -> None:
 class Counter(nn.Module):
     """Writes to its buffers in every pass, in place and by a new tensor, and draws random numbers."""
 
+    calls: Tensor
+    last: Tensor | None
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("calls", torch.zeros(1))
@@ -141,7 +144,7 @@ def observed(model: nn.Module) -> dict[str, Any]:
     }
 
 
-def lived_in() -> nn.Module:
+def lived_in() -> nn.Sequential:
     """A model with hooks, gradients, mixed modes and busy buffers."""
     model = nn.Sequential(nn.Linear(8, 8), Counter(), nn.BatchNorm1d(8), nn.Dropout(), nn.Linear(8, 4))
     model.train()
@@ -171,7 +174,7 @@ class Broken(nn.Module):
 def test_nothing_is_left_of_a_call_that_raises(own: bool) -> None:
     model = lived_in().append(Broken())
     generator = torch.Generator().manual_seed(1) if own else None
-    before, state = observed(model), generator and generator.get_state()
+    before, state = observed(model), None if generator is None else generator.get_state()
     weights = [p.detach().clone() for p in model.parameters()]
     with pytest.raises(RuntimeError, match="broken"):
         lsuv_(model, data(32, 8), generator=generator)
@@ -194,16 +197,16 @@ def test_generator_is_drawn_from_and_not_without_orthogonal() -> None:
     first, second = perceptron(), perceptron()
     lsuv_(first, batch, generator=generators[0])
     lsuv_(second, batch, generator=generators[1])
-    assert torch.equal(first[4].weight, second[4].weight)  # type: ignore[index]
+    assert torch.equal(first.state_dict()["4.weight"], second.state_dict()["4.weight"])
 
 
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_output_without_a_spread_is_refused_by_name(value: float) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-    weight = model[0].weight.detach().clone()
+    weight = model.state_dict()["0.weight"].clone()
     with pytest.raises(ValueError, match="the output of 0 has a standard deviation of"):
         lsuv_(model, torch.full((8, 4), value), seed=0)
-    assert torch.equal(model[0].weight, weight)
+    assert torch.equal(model.state_dict()["0.weight"], weight)
 
 
 def test_meta_parameters_are_refused() -> None:
@@ -211,6 +214,15 @@ def test_meta_parameters_are_refused() -> None:
         model = perceptron()
     with pytest.raises(ValueError, match="real parameters"):
         lsuv_(model, data(4, 16))
+
+
+@pytest.mark.parametrize("wrong", [{"std": 0.0}, {"std": -1.0}, {"std": float("nan")}, {"tolerance": -0.1}])
+def test_impossible_targets_are_refused(wrong: dict[str, float]) -> None:
+    model = perceptron()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match="std must be positive"):
+        lsuv_(model, data(4, 16), **wrong)  # type: ignore[arg-type]
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_biases_that_spread_too_far_are_warned_of() -> None:
@@ -266,7 +278,7 @@ def test_fused_attention_in_evaluation_does_not_pass_layers_by() -> None:
 def test_hooks_of_others_see_the_rescaled_output() -> None:
     model = perceptron()
     seen: list[float] = []
-    model[2].register_forward_hook(lambda _, __, out: seen.append(float(out.std(correction=0))))  # type: ignore[index]
+    model[2].register_forward_hook(lambda _, __, out: seen.append(float(out.std(correction=0))))
     lsuv_(model, data(64, 16), seed=0)
     assert seen == [pytest.approx(1.0, abs=1e-4)]
 

@@ -97,7 +97,7 @@ LOOKS: list[Callable[[nn.Parameter], Any]] = [
     lambda p: pickle.dumps(p),
     lambda p: copy.deepcopy(p),
     lambda p: p._version,
-    lambda p: p.share_memory_(),
+    lambda p: p.share_memory_(),  # type: ignore[no-untyped-call]
     lambda p: torch.no_grad()(p.mul_)(2.0),
     lambda p: torch.no_grad()(p.normal_)(),
     lambda p: nn.init.orthogonal_(p),
@@ -163,6 +163,16 @@ def test_what_can_be_reached_by_another_way_is_filled_at_once(make: Callable[[],
     with fastinit.patch(defer=True):
         nn.init.uniform_(tensor)
         assert not put_off()
+
+
+@pytest.mark.parametrize("value", [True, 2**60, torch.tensor(0.5)])
+def test_constants_that_no_float_holds_are_filled_at_once(value: Any) -> None:
+    number = nn.Parameter(torch.empty(3, dtype=torch.int64), requires_grad=False)
+    with fastinit.patch(defer=True) as counts:
+        nn.init.constant_(number, value)
+        assert not put_off()
+    assert number.tolist() == [int(value)] * 3
+    assert counts.calls == 1
 
 
 def test_errors_are_raised_where_they_arise() -> None:

@@ -25,7 +25,7 @@ ARGUMENTS: dict[str, list[dict[str, Any]]] = {
     "resnet": [{}, {"zero_init_residual": True}],
     "siren": [{}, {"omega_0": 5.0, "first": ("a.*", "b.*")}],
     "t_fixup": [{}, {"layers": 6, "qk_gain": 0.5}],
-    "vit": [{"mode": mode} for mode in ("", "jax", "jax_nlhb", "moco", "big_vision", "transformers")],
+    "vit": [{"mode": mode} for mode in ("", "jax", "jax_nlhb", "moco", "big_vision", "torchvision", "transformers")],
 }
 EVERY = [(name, arguments) for name in recipes.names() for arguments in ARGUMENTS.get(name, [{}])]
 every_recipe = pytest.mark.parametrize(("name", "arguments"), EVERY, ids=lambda value: str(value))

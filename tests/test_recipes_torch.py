@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -83,8 +84,6 @@ def test_no_module_of_torch_is_left_out() -> None:
 
 def _source(kind: type) -> str:
     """The code of a class and of those it is made of, torch's own."""
-    import inspect
-
     return "".join(inspect.getsource(base) for base in kind.__mro__ if base not in (nn.Module, object))
 
 
@@ -93,6 +92,15 @@ def test_padding_row_is_zero() -> None:
     fastinit.initialize_(model, recipes.torch_default(), seed=0)
     assert not model.weight[1].any()
     assert model.weight[0].any()
+
+
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_layers_without_inputs_have_no_bias() -> None:
+    model = nn.Linear(0, 3)
+    before = model.bias.detach().clone()
+    report = fastinit.initialize_(model, recipes.torch_default(), seed=0)
+    assert report.plan.entries[1].fill == fastinit.Uniform(0.0, 0.0)
+    assert torch.equal(model.bias, before)
 
 
 def test_modules_of_other_kinds_are_not_claimed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -89,3 +90,37 @@ def test_recipe_plans_what_transformers_writes(case: str) -> None:
     plan = fastinit.plan(model, recipe(), skip=False)
     assert plan.entries
     assert disagreements(plan, recorder) == []
+
+
+def test_disagreements_are_found() -> None:
+    config = transformers.GPT2Config(**GPT2, bos_token_id=0, eos_token_id=0)
+    with recording() as recorder:
+        model = transformers.GPT2LMHeadModel(config)
+
+    def wrong(recipe: Recipe) -> set[str]:
+        return {line.split(":")[0] for line in disagreements(fastinit.plan(model, recipe, skip=False), recorder)}
+
+    matrices = {name for name, parameter in model.named_parameters() if parameter.ndim == 2}
+    assert wrong(recipes.gpt2(0.02 * (1 + 1e-9))) == matrices
+    assert wrong(recipes.llama()) == {name for name in matrices if "c_proj" in name}
+    assert wrong(recipes.bert()) == matrices
+    ones = recipes.gpt2().override(fastinit.Rule(fastinit.Ones(), param="bias"))
+    assert wrong(ones) == {name for name in dict(model.named_parameters()) if name.endswith("bias")}
+
+
+@pytest.mark.parametrize("case", ["gpt2", "mixtral", "bert", "t5", "vit", "resnet"])
+def test_what_is_written_from_meta_has_the_planned_moments(case: str) -> None:
+    recipe, name, config = CASES[case]
+    kind = getattr(transformers, name)
+    with fastinit.meta_parameters():
+        model = kind(kind.config_class(**config))
+    report = fastinit.initialize_(model, recipe(), seed=0, device="cpu", skip=False)
+    assert report.materialised == report.filled == len(list(model.parameters()))
+    for entry in report.plan.entries:
+        assert entry.fill is not None
+        mean, std = entry.fill.moments(entry.site.shape) or (0.0, math.nan)
+        values = entry.tensor.detach().double()
+        # Six standard errors; of the standard deviation sigma / sqrt(2 n), less for laws without tails.
+        allowed = 6 * std / math.sqrt(values.numel())
+        assert abs(float(values.mean()) - mean) <= allowed
+        assert abs(float((values - mean).square().mean().sqrt()) - std) <= allowed

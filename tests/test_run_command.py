@@ -21,7 +21,7 @@ SCRIPT = '''"""A script."""
 import pickle, sys, __main__
 class Local: pass
 print(sys.argv, sys.path[0], __name__, __file__, __package__, __doc__, __spec__ and __spec__.name, type(__loader__))
-print(__main__.__dict__ is globals(), isinstance(pickle.loads(pickle.dumps(Local())), Local), sys.flags.safe_path)
+print(__main__.__dict__ is globals(), isinstance(pickle.loads(pickle.dumps(Local())), Local))
 from neighbour import value
 print(value)
 def fail():

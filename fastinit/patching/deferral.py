@@ -5,9 +5,9 @@ weights one is filled and then thrown away. What nobody looked at in between nee
 touched. A fill that is put off takes its key from the generator at once, so all draws are what they would be.
 
 What sees a parameter has to come by here: while the mode is on, torch passes it every function and method that is
-called with a tensor in this thread (``data_ptr``, ``numpy``, ``detach``, pickling and printing too). Functions that tell
-or set something else than values are let through. Before any other that meets a parameter whose fill was put off, all
-are done, in one call. A parameter qualifies if its memory is its own alone, so that there is no other way to it.
+called with a tensor in this thread (``data_ptr``, ``numpy``, ``detach``, pickling and printing too). Functions that
+tell or set something else than values are let through. Before any other that meets a parameter whose fill was put off,
+all are done, in one call. A parameter qualifies if its memory is its own alone, so that there is no other way to it.
 
 What does not come by here: other threads, and C++ code that takes a tensor without torch's dispatch of overrides. That
 is why this is for the caller to ask for.
@@ -34,8 +34,8 @@ from fastinit.patching.guards import TRANSPARENT
 
 __all__ = ["Deferral", "LawOf"]
 
-LawOf = Callable[..., Law]
-"""From a shape and an initializer's arguments, its law."""
+LawOf = Callable[..., Law | None]
+"""From a shape and an initializer's arguments, its law; None if there is none for these."""
 
 
 @dataclass
@@ -82,7 +82,10 @@ class Deferral(TorchFunctionMode):
             earlier = self._fills.get(id(tensor))
             if earlier is None and not _alone(tensor):
                 return False
-            law = op, parameters = law_of(tensor.shape, *arguments)
+            law = law_of(tensor.shape, *arguments)
+            if law is None:
+                return False
+            op, parameters = law
             probe = torch.empty(1 if op is CONSTANT else 0, dtype=tensor.dtype, device="cpu")
             op.direct(probe, *parameters)  # raises what is wrong; draws nothing
             key = _NO_KEY if op is CONSTANT else _drawn(generator)

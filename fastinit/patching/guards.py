@@ -10,7 +10,6 @@ from torch import Generator, Tensor
 from torch.autograd import forward_ad
 from torch.nn import Parameter
 from torch.overrides import has_torch_function_unary
-from torch.utils._device import DeviceContext
 
 from fastinit import _native
 
@@ -53,13 +52,16 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
     return None
 
 
-TRANSPARENT: Final[set[type]] = {DeviceContext}
-"""Modes to which a fill means nothing: ``torch.device`` as a context says where new tensors go."""
+TRANSPARENT: Final[set[type]] = set()
+"""Our own modes, which let a fill be fastinit's."""
 
 
 def _only_transparent_modes() -> bool:
+    from torch.utils._device import DeviceContext  # it is loaded where one is active, and need not be elsewhere
+
+    # torch.device as a context says where new tensors go; to a fill it means nothing.
     modes = torch.overrides._get_current_function_mode_stack()  # type: ignore[no-untyped-call]
-    return all(type(mode) in TRANSPARENT for mode in modes)
+    return all(type(mode) is DeviceContext or type(mode) in TRANSPARENT for mode in modes)
 
 
 @cache

@@ -86,8 +86,11 @@ def _replace_functions(module: ModuleType, entries: ModuleType) -> None:
             if way.function is None:
                 continue
         way.torchs = _with_its_own_code(way.function)
-        own, way.function.__code__ = way.function.__code__, entry.__code__
-        _replaced.append((way.function, own, entry.__code__))
+        own = way.function.__code__
+        # It says that it is where torch's is, for torch.jit.script, which compiles the source that it finds there.
+        ours = entry.__code__.replace(co_filename=own.co_filename, co_firstlineno=own.co_firstlineno)
+        way.function.__code__ = ours
+        _replaced.append((way.function, own, ours))
 
 
 def _function(module: ModuleType, name: str, entry: FunctionType) -> FunctionType | None:

@@ -108,10 +108,10 @@ def _timms_lecun_normal(tensor: Tensor) -> None:
     _timms_variance_scaling(tensor, 1.0, "fan_in", "truncated_normal")
 
 
-def _constant(shape: Sequence[int], val: Any) -> Law:
-    if type(val) not in (float, int):
-        raise TypeError("a value to be filled now")
-    return CONSTANT, (val,)
+def _constant(shape: Sequence[int], val: Any) -> Law | None:
+    if type(val) is float or (type(val) is int and abs(val) <= 2**53):  # a law's parameters are floats
+        return CONSTANT, (float(val),)
+    return None
 
 
 def _kaiming(distribution: str) -> LawOf:

@@ -59,8 +59,8 @@ class Patch:
         defer: put fills of parameters on the CPU off until something in this thread looks at one of them, or until the
             end of the scope, and then do them together. So a default initialisation that the model's own replaces is
             never done, nor one of a weight that is thrown away when two are tied, whose memory then is not even
-            touched. The values are the same. Only for code in which no other thread, and no C++ extension that torch does
-            not know of, reads parameters before the scope ends.
+            touched. The values are the same. Only for code in which no other thread, and no C++ extension that torch
+            does not know of, reads parameters before the scope ends.
 
     Yields:
         `Counts`: calls and elements that were accelerated, by function, and calls that were left to torch, by function

@@ -13,7 +13,7 @@ from fastinit.recipes.frameworks import flax, keras
 from fastinit.recipes.language import bert, gpt2, llama, neox, olmo, olmo2, small_init, t5
 from fastinit.recipes.torch_default import torch_default
 from fastinit.recipes.vision import resnet, vit
-from fastinit.recipes.width import mup
+from fastinit.recipes.width import mup, mup_rates
 
 __all__ = [
     "LsuvLayer",
@@ -27,6 +27,7 @@ __all__ = [
     "llama",
     "lsuv_",
     "mup",
+    "mup_rates",
     "named",
     "names",
     "neox",

@@ -46,8 +46,8 @@ def named(recipe: str, **arguments: Any) -> Recipe:
     Example:
         >>> import fastinit
         >>> config = {"recipe": "gpt2", "std": 0.01}
-        >>> fastinit.recipes.named(**config)
-        Recipe('gpt2', 8 rules)
+        >>> dict(fastinit.recipes.named(**config).constants)
+        {'std': 0.01}
     """
     if recipe not in _RECIPES:
         raise ValueError(f"unknown recipe {recipe!r}; known are {', '.join(names())}")

@@ -11,7 +11,7 @@ from fastinit.models.initializers import Ones, Zeros
 from fastinit.models.rules import Rule
 from fastinit.recipes.vocabulary import LINEAR, NORMS, OFFSET_NORMS
 
-__all__ = ["EXPERTS", "biases", "experts", "norms", "rule"]
+__all__ = ["EXPERTS", "biases", "experts", "fused", "norms", "rule"]
 
 EXPERTS = ("*Experts", "*Router")
 """Stacked experts of transformers, and what chooses among them."""
@@ -41,4 +41,12 @@ def experts(init: Initializer) -> tuple[Rule, ...]:
     return (
         rule(init, module=EXPERTS, param=("gate_up_proj", "up_proj", "gate_proj", "down_proj", "weight")),
         rule(Zeros(), module="*Experts", param="*_bias"),
+    )
+
+
+def fused(init: Initializer) -> tuple[Rule, ...]:
+    """The projections that `nn.MultiheadAttention` holds without modules of their own, each with its own fans."""
+    return (
+        rule(init, module=nn.MultiheadAttention, param="*_proj_weight"),
+        rule(Zeros(), module=nn.MultiheadAttention, param="in_proj_bias"),
     )

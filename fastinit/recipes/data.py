@@ -90,7 +90,8 @@ def lsuv_(
         An `LsuvReport`.
 
     Raises:
-        ValueError: a layer whose output does not vary, or is not finite; parameters on meta.
+        ValueError: a layer whose output does not vary, or is not finite; parameters on meta; a std that is not
+            positive, or a negative tolerance.
         What the model raises on the batch.
 
     Warns:
@@ -111,6 +112,8 @@ def lsuv_(
         >>> round(float(model[:-1](batch).detach().std(correction=0)), 3)
         1.0
     """
+    if not 0.0 < std < float("inf") or not tolerance >= 0.0:
+        raise ValueError(f"std must be positive and tolerance not negative, but got {std} and {tolerance}")
     layers = _layers(model)
     if meta := [name for name, p in model.named_parameters() if p.device.type == "meta"]:
         raise ValueError(f"lsuv_ needs real parameters, but these are on meta: {', '.join(meta)}")

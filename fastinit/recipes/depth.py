@@ -27,6 +27,7 @@ from fastinit.recipes.vocabulary import (
 __all__ = ["deepnorm", "fixup", "t_fixup"]
 
 _COLUMNS = Layout(in_axis=0, out_axis=1, split=3, split_axis=1)
+_NOT_RELATIVE = re.compile(r"(?!.*relative).*")  # biases of attention by distance, one for each head
 _NOT_ACROSS = rf"(?!(?:.*\.)?{CROSS_ATTENTION[0]}\Z)"
 
 
@@ -46,19 +47,20 @@ def deepnorm(
     ==================  ===============================  ================================
 
     Projections of queries, keys and values in one are taken apart, each third with the fans and the gain of its own.
-    Embeddings and an output projection are normal with std 1 / sqrt(width), as in fairseq, where the authors trained;
-    biases are 0. What is not known by its name is left unclaimed.
+    Embeddings and an output projection are normal with std 1 / sqrt(width), as in the authors' torchscale; biases are
+    0. What is not known by its name is left unclaimed.
 
     Args:
         encoder_layers: N of a model with an encoder and a decoder.
         decoder_layers: M. With one of the two, or none, the model has one stack; with none its depth is counted, and
-            attention across two stacks is not claimed.
-        distribution: "normal" as in the paper, or "uniform" as in the authors' code.
+            attention across two stacks is not claimed. With both, names tell the stacks apart, by a part "encoder" or
+            "decoder".
+        distribution: Xavier's: "normal" as in the paper's figure, or "uniform".
 
     Raises:
         ValueError: another distribution.
 
-    Source: Wang et al. 2022, DeepNet, figure 2 and table 1.
+    Source: Wang et al. 2022, DeepNet, figure 2.
 
     Example:
         >>> import fastinit
@@ -85,7 +87,7 @@ def deepnorm(
     return Recipe(
         (*rules, *_ends("1 / sqrt(embedding_dim)"), *norms()),
         name="deepnorm",
-        source="Wang et al. 2022, DeepNet: Scaling Transformers to 1,000 Layers, table 1",
+        source="Wang et al. 2022, DeepNet: Scaling Transformers to 1,000 Layers, figure 2",
         constants=constants,
     )
 
@@ -95,15 +97,15 @@ def t_fixup(layers: int | None = None, qk_gain: float = 1.0) -> Recipe:
 
     Feed-forward, value and output projections: Xavier uniform times 0.67 N ** (-1/4) in an encoder, and times
     (9 N) ** (-1/4) in a decoder. Embeddings: normal with std (9 N) ** (-1/4) / sqrt(width). Queries and keys: Xavier.
-    Biases are 0. There is no rule for norms, for the model must have none; what is not known by its name is left
-    unclaimed.
+    Biases are 0. There is no rule for norms, for the model must have none; what is not known by its name, which has a
+    part "encoder" or "decoder", is left unclaimed.
 
     Args:
         layers: N, of encoder and decoder each; None counts, where a parameter stands in a stack, that stack, and for
             embeddings the longest one.
         qk_gain: gain of queries and keys; the authors' code has fairseq's 1 / sqrt(2).
 
-    Source: Huang et al. 2020, Improving Transformer Optimization Through Better Initialization, section 3.2.
+    Source: Huang et al. 2020, Improving Transformer Optimization Through Better Initialization.
 
     Example:
         >>> import fastinit, torch
@@ -120,7 +122,7 @@ def t_fixup(layers: int | None = None, qk_gain: float = 1.0) -> Recipe:
             *_ends(f"{decoder} / sqrt(embedding_dim)"),
         ),
         name="t_fixup",
-        source="Huang et al. 2020, Improving Transformer Optimization Through Better Initialization, section 3.2",
+        source="Huang et al. 2020, Improving Transformer Optimization Through Better Initialization",
         constants={"qk_gain": qk_gain} | ({} if layers is None else {"layers": layers}),
     )
 
@@ -159,7 +161,7 @@ def _blocks(init: type[XavierNormal | XavierUniform], beta: str, before: str, ga
 def _ends(embedding: str) -> tuple[Rule, ...]:
     """Embeddings, and a head that is not tied to them."""
     return (
-        rule(Normal(std=embedding), module=nn.Embedding, param="weight"),
+        rule(Normal(std=embedding), name=_NOT_RELATIVE, module=nn.Embedding),
         rule(Normal(std="1 / sqrt(fan_in)"), name=ending(*HEADS), module=nn.Linear),
         rule(Zeros(), name=ending(*HEADS, param=r"\.bias"), module=nn.Linear),
     )
@@ -175,12 +177,18 @@ def fixup(blocks: int) -> Recipe:
     Args:
         blocks: how many residual blocks the network has, over all its stages.
 
-    Source: Zhang et al. 2019, Fixup Initialization, section 3; the authors' FixupResNet.
+    Source: Zhang et al. 2019, Fixup Initialization, section 3; the authors' FixupResNet (which leaves the network's
+    first convolution at torch's default).
 
     Example:
-        >>> import fastinit
-        >>> fastinit.recipes.fixup(blocks=8)
-        Recipe('fixup', 9 rules)
+        >>> import fastinit, torch
+        >>> class BasicBlock(torch.nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.conv1, self.conv2 = torch.nn.Conv2d(2, 2, 2, bias=False), torch.nn.Conv2d(2, 2, 2, bias=False)
+        >>> plan = fastinit.plan(BasicBlock(), fastinit.recipes.fixup(blocks=4))
+        >>> [entry.fill for entry in plan.entries]
+        [Normal(std=0.25), Constant()]
     """
 
     def he(scale: str) -> Initializer:

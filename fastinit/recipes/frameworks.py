@@ -9,7 +9,7 @@ from fastinit.models.elementary import Constant, Normal, Uniform
 from fastinit.models.initializers import LecunNormal, Orthogonal, XavierUniform, Zeros
 from fastinit.models.layouts import Layout
 from fastinit.models.rules import Recipe
-from fastinit.recipes.common import norms, rule
+from fastinit.recipes.common import fused, norms, rule
 
 __all__ = ["flax", "keras"]
 
@@ -35,8 +35,7 @@ def flax() -> Recipe:
             rule(LecunNormal(), module=_LAYERS, param="weight"),
             rule(Zeros(), module=_LAYERS, param="bias"),
             rule(Normal(std="1 / sqrt(embedding_dim)"), module=(nn.Embedding, nn.EmbeddingBag), param="weight"),
-            rule(LecunNormal(), module=nn.MultiheadAttention, param="*_proj_weight"),
-            rule(Zeros(), module=nn.MultiheadAttention, param="in_proj_bias"),
+            *fused(LecunNormal()),
             *norms(),
         ),
         name="flax",
@@ -66,8 +65,7 @@ def keras() -> Recipe:
             rule(XavierUniform(), module=_LAYERS, param="weight", layout=_WHOLE),
             rule(Zeros(), module=_LAYERS, param="bias"),
             rule(Uniform(-0.05, 0.05), module=(nn.Embedding, nn.EmbeddingBag), param="weight"),
-            rule(XavierUniform(), module=nn.MultiheadAttention, param="*_proj_weight"),
-            rule(Zeros(), module=nn.MultiheadAttention, param="in_proj_bias"),
+            *fused(XavierUniform()),
             rule(XavierUniform(), module=recurrent, param="weight_ih*", layout=_WHOLE),
             rule(Orthogonal(), module=recurrent, param="weight_hh*", layout=_WHOLE),
             rule(forget, module=lstm, param="bias_ih*", layout=Layout(split=4)),

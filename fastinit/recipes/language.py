@@ -7,7 +7,7 @@ from torch import nn
 from fastinit.models.elementary import Constant, Normal
 from fastinit.models.initializers import TruncNormalTF, Zeros
 from fastinit.models.rules import Recipe
-from fastinit.recipes.common import biases, experts, norms, rule
+from fastinit.recipes.common import biases, experts, fused, norms, rule
 from fastinit.recipes.vocabulary import LINEAR, RESIDUAL_OUT, ending
 
 __all__ = ["bert", "gpt2", "llama", "neox", "olmo", "olmo2", "small_init", "t5"]
@@ -22,6 +22,7 @@ def gpt2(std: float = 0.02, position_std: float | None = None) -> Recipe:
     Each block adds to the residual stream twice, so that its variance stays what it is in a model of one block. Biases
     are 0. Megatron's ``scaled_init_method_normal`` is the same. The projections are found by name (`c_proj`, `o_proj`,
     `out_proj` of an attention, `fc2` of a block...), in GPT-2 and in others; ``layers`` is the length of their stack.
+    For a part of a model, as a pipeline's stage, tell the depth of the whole: ``gpt2().with_constants(layers=48)``.
 
     Args:
         std: of matrices and token embeddings.
@@ -33,9 +34,8 @@ def gpt2(std: float = 0.02, position_std: float | None = None) -> Recipe:
         >>> import fastinit
         >>> from torch import nn
         >>> encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 64), 8, enable_nested_tensor=False)
-        >>> recipe = [fastinit.Rule(fastinit.Normal(std=0.02), param="in_proj_weight")] + fastinit.recipes.gpt2()
-        >>> recipe += [fastinit.Rule(fastinit.Zeros(), param="in_proj_bias")]
-        >>> fills = {entry.name: entry.fill for entry in fastinit.plan(encoder, recipe).entries}
+        >>> plan = fastinit.plan(encoder, fastinit.recipes.gpt2())
+        >>> fills = {entry.name: entry.fill for entry in plan.entries}
         >>> fills["layers.0.linear1.weight"], fills["layers.0.linear2.weight"]
         (Normal(std=0.02), Normal(std=0.005))
     """
@@ -47,6 +47,7 @@ def gpt2(std: float = 0.02, position_std: float | None = None) -> Recipe:
             *(() if position_std is None else (rule(Normal(std="position_std"), name=positions, module=nn.Embedding),)),
             rule(Normal(std="std"), module=_MATRICES, param="weight"),
             *experts(Normal(std="std")),
+            *fused(Normal(std="std")),
             biases(),
             *norms(),
         ),
@@ -75,7 +76,7 @@ def llama(std: float = 0.02) -> Recipe:
     """
     init = Normal(std="std")
     return Recipe(
-        (rule(init, module=_MATRICES, param="weight"), *experts(init), biases(), *norms()),
+        (rule(init, module=_MATRICES, param="weight"), *experts(init), *fused(init), biases(), *norms()),
         name="llama",
         source="transformers, PreTrainedModel._init_weights",
         constants={"std": std},
@@ -105,6 +106,7 @@ def olmo(cut: float = 3.0) -> Recipe:
         (
             rule(_cut("1 / sqrt(2 * fan_in * (layer + 1))"), name=_RESIDUAL),
             rule(_cut("1 / sqrt(fan_in)"), module=LINEAR, param="weight"),
+            *fused(_cut("1 / sqrt(fan_in)")),
             rule(_cut("1 / sqrt(embedding_dim)"), module=nn.Embedding, param="weight"),
             biases(),
             *norms(),
@@ -122,7 +124,7 @@ def olmo2(std: float = 0.02, cut: float = 3.0) -> Recipe:
         std: before the cut.
         cut: where the distribution is cut, in standard deviations.
 
-    Source: OLMo team 2025, 2 OLMo 2 Furious, section 3.2; ``InitMethod.normal`` of OLMo-core.
+    Source: OLMo team 2025, 2 OLMo 2 Furious; ``InitMethod.normal`` of OLMo-core.
 
     Example:
         >>> import fastinit, torch
@@ -132,9 +134,9 @@ def olmo2(std: float = 0.02, cut: float = 3.0) -> Recipe:
     """
     init = _cut("std")
     return Recipe(
-        (rule(init, module=_MATRICES, param="weight"), *experts(init), biases(), *norms()),
+        (rule(init, module=_MATRICES, param="weight"), *experts(init), *fused(init), biases(), *norms()),
         name="olmo2",
-        source="OLMo team 2025, 2 OLMo 2 Furious, section 3.2",
+        source="OLMo team 2025, 2 OLMo 2 Furious",
         constants={"std": std, "cut": cut},
     )
 
@@ -163,7 +165,12 @@ def bert(std: float = 0.02, truncated: bool = True) -> Recipe:
     """
     init = TruncNormalTF(std="std") if truncated else Normal(std="std")
     return Recipe(
-        (rule(init, module=_MATRICES, param="weight"), biases("*LMPredictionHead", "*LMHead"), *norms()),
+        (
+            rule(init, module=_MATRICES, param="weight"),
+            *fused(init),
+            biases("*LMPredictionHead", "*LMHead"),
+            *norms(),
+        ),
         name="bert",
         source="Devlin et al. 2019, google-research/bert, create_initializer",
         constants={"std": std},
@@ -242,6 +249,7 @@ def _small(residual: str, name: str, source: str) -> Recipe:
         (
             rule(Normal(std=residual), name=ending(*RESIDUAL_OUT)),
             rule(Normal(std="sqrt(2 / (5 * fan_in))"), module=LINEAR, param="weight"),
+            *fused(Normal(std="sqrt(2 / (5 * fan_in))")),
             rule(Normal(std="sqrt(2 / (5 * embedding_dim))"), module=nn.Embedding, param="weight"),
             biases(),
             *norms(),

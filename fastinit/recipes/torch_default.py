@@ -21,7 +21,9 @@ _WEIGHTS = ("weight", "*_proj_weight", "bias_[kv]")
 _BILINEAR = Layout(batch_axis=2)  # as if the second input were many layers: torch takes the first input's size
 
 
-def _within(bound: str) -> Uniform:
+def _within(fan: str) -> Uniform:
+    """Within 1 / sqrt(fan); a layer without inputs has a bias of 0."""
+    bound = f"min({fan}, 1) / sqrt(max({fan}, 1))"
     return Uniform(f"-{bound}", bound)
 
 
@@ -61,15 +63,15 @@ def torch_default() -> Recipe:
             rule(XavierNormal(), attention, "bias_[kv]"),
             rule(Zeros(), attention, "in_proj_bias"),
             Rule(Zeros(), within=attention, name="*out_proj.bias", optional=True),
-            rule(_within("1 / sqrt(fan_in)"), affine, "weight"),
-            rule(_within("1 / sqrt(weight_fan_in)"), affine, "bias"),
-            Rule(_within("1 / sqrt(fan_in)"), module=nn.Bilinear, param="weight", layout=_BILINEAR, optional=True),
-            Rule(_within("1 / sqrt(weight_fan_in)"), module=nn.Bilinear, param="bias", layout=_BILINEAR, optional=True),
+            rule(_within("fan_in"), affine, "weight"),
+            rule(_within("weight_fan_in"), affine, "bias"),
+            Rule(_within("fan_in"), module=nn.Bilinear, param="weight", layout=_BILINEAR, optional=True),
+            Rule(_within("weight_fan_in"), module=nn.Bilinear, param="bias", layout=_BILINEAR, optional=True),
             rule(Normal(), (nn.Embedding, nn.EmbeddingBag), "weight"),
             rule(Ones(), _NORMS, "weight"),
             rule(Zeros(), _NORMS, "bias"),
             rule(Constant("init"), nn.PReLU, "weight"),
-            rule(_within("1 / sqrt(hidden_size)"), recurrent, "*"),
+            rule(_within("hidden_size"), recurrent, "*"),
         ),
         name="torch_default",
         source="torch.nn.modules, reset_parameters",

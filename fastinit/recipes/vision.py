@@ -54,31 +54,31 @@ def resnet(zero_init_residual: bool = False) -> Recipe:
 
 
 def vit(mode: str = "") -> Recipe:
-    """Vision transformers, by the names that timm has for its modes, and two more.
+    """Vision transformers, by the names that timm has for its modes, and three more.
 
-    ============== ===================================================================================================
-    mode           matrices; biases; patches; positions; class token; head
-    ============== ===================================================================================================
-    ""             N(0, 0.02); 0; torch's default; N(0, 0.02); N(0, 1e-6); as matrices
-    "jax"          Xavier uniform; N(0, 1e-6) in the MLP, else 0; LeCun normal; as before; as before; 0
-    "jax_nlhb"     the same, with -log(classes) as the bias of the head
-    "moco"         Xavier uniform, queries, keys and values of their own; 0; torch's default; as before; as before;
-                   as matrices
-    "big_vision"   as "jax", queries, keys and values of their own; positions N(0, 1 / width); class token 0
-    "transformers" N(0, 0.02), patches too; 0; positions and class token N(0, 0.02); head as matrices
-    ============== ===================================================================================================
+    * "": timm's own. Matrices and positions are normal with std 0.02, class and register tokens with 1e-6; biases 0;
+      the projection of patches is torch's default.
+    * "jax": Xavier uniform matrices; biases normal with std 1e-6 in the MLP, and 0 elsewhere; patches LeCun normal; the
+      head 0; tokens and positions as in "".
+    * "jax_nlhb": the same with -log(classes) for the bias of the head.
+    * "moco": Xavier uniform matrices, of queries, keys and values each with its own fans; biases 0; the rest as in "".
+    * "big_vision": what "jax" transcribes. Queries, keys and values each with their own fans; positions normal with std
+      1 / sqrt(width); class token 0.
+    * "torchvision": Xavier uniform in the MLP, with biases of std 1e-6; attention as torch's default; patches normal
+      with std 1 / sqrt(fan_in); positions 0.02; class token and head 0.
+    * "transformers": everything normal with std 0.02, biases 0.
 
-    Layer scales of timm start at their ``init_values``, norms at 1 and 0.
+    What the sources cut, they cut at an absolute 2 or more, far out. Layer scales of timm start at their
+    ``init_values``; norms at 1 and 0.
 
     Args:
-        mode: one of the above. In timm "jax" is a transcription of "big_vision", in which Xavier's fans are those of
-            the fused projection and tokens are treated as in "".
+        mode: one of the above.
 
     Raises:
         ValueError: another mode.
 
     Source: Dosovitskiy et al. 2021; ``init_weights_vit_timm``, ``_jax`` and ``_moco`` of timm's vision_transformer.py;
-    google-research/big_vision, models/vit.py; Chen et al. 2021 (MoCo v3); transformers' ViT.
+    google-research/big_vision, models/vit.py; Chen et al. 2021 (MoCo v3); torchvision's and transformers' ViT.
 
     Example:
         >>> import fastinit, torch
@@ -91,7 +91,7 @@ def vit(mode: str = "") -> Recipe:
     return Recipe(
         (*_MODES[mode](), *norms(), rule(Constant("init_values"), module="LayerScale", param="gamma")),
         name=f"vit({mode})" if mode else "vit",
-        source="Dosovitskiy et al. 2021, An Image is Worth 16x16 Words; timm, big_vision and transformers",
+        source="Dosovitskiy et al. 2021, An Image is Worth 16x16 Words; timm, big_vision, torchvision and transformers",
     )
 
 
@@ -178,11 +178,28 @@ def _transformers() -> tuple[Rule, ...]:
     )
 
 
+def _torchvision() -> tuple[Rule, ...]:
+    heads = ("heads.head.*", "*.heads.head.*")
+    return (
+        rule(Normal(std=0.02), param="pos_embedding"),
+        rule(Zeros(), param="class_token"),
+        rule(Zeros(), name=heads, module=nn.Linear),
+        rule(TruncNormal(std="1 / sqrt(fan_in)"), name=ending("pre_logits", "conv_proj"), module=_LAYERS),
+        rule(XavierUniform(), module=nn.Linear, within="MLP*", param="weight"),
+        rule(Normal(std=1e-6), module=nn.Linear, within="MLP*", param="bias"),
+        rule(XavierUniform(), module=nn.MultiheadAttention, param="in_proj_weight", layout=_WHOLE),
+        rule(Uniform("-1 / sqrt(fan_in)", "1 / sqrt(fan_in)"), name=ending(r"self_attention\.out_proj")),
+        rule(Zeros(), module=nn.MultiheadAttention, param="in_proj_bias"),
+        rule(Zeros(), module=_LAYERS, param="bias"),
+    )
+
+
 _MODES = {
     "": _timm,
     "jax": _jax,
     "jax_nlhb": _jax_nlhb,
     "moco": _moco,
     "big_vision": _big_vision,
+    "torchvision": _torchvision,
     "transformers": _transformers,
 }
