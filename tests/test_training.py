@@ -66,16 +66,18 @@ def test_batches_are_pieces_of_the_text_and_follow_from_the_seed(bench: Any) -> 
 
 
 @pytest.mark.parametrize("way", ["torch", "patch", "recipe"])
-def test_a_run_starts_at_the_uniform_loss_falls_and_can_be_repeated(bench: Any, way: str) -> None:
+def test_a_run_starts_knowing_nothing_learns_and_can_be_repeated(bench: Any, way: str) -> None:
     training = bench.training
     seen, held_out = training.divided(training.text())
-    batches, rest = training.batches(seen, 15, seed=0), training.batches(held_out, 2, seed=1)
-    curve, final = training.train(training.MODEL, way, 0, batches, rest)
-    # Every byte is as likely as any other to a new model, but for logits of a standard deviation of about 0.16 = 0.02 *
-    # sqrt(64), which cost half their variance: a few hundredths of a nat.
-    assert curve[0] == pytest.approx(math.log(256), abs=0.1)
-    assert curve[-1] < curve[0] - 0.5
-    assert final < curve[0] - 0.5
+    batches, rest = training.batches(seen, 25, seed=0), training.batches(held_out, 2, seed=1)
+    noise = torch.randint(256, batches[:1].shape, generator=torch.Generator().manual_seed(0))
+    # On random bytes: in text one byte often follows itself, which a tied embedding favours from the start. Logits have
+    # a standard deviation of 0.02 * sqrt(64), and half their variance is what they cost.
+    (start,), _ = training.train(training.MODEL, way, 0, noise, noise)
+    assert start == pytest.approx(math.log(256) + 0.16**2 / 2, abs=0.03)
+    _, untrained = training.train(training.MODEL, way, 0, batches[:0], rest)
+    curve, trained = training.train(training.MODEL, way, 0, batches, rest)
+    assert trained < untrained - 0.5
     assert training.train(training.MODEL, way, 0, batches[:2], rest)[0] == pytest.approx(curve[:2], rel=1e-5)
     assert training.train(training.MODEL, way, 1, batches[:1], rest)[0][0] != curve[0]
 
