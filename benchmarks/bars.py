@@ -18,12 +18,12 @@ LIMIT: Final = "#7f7f7f"
 
 
 def draw_bars(path: Path, machine: Facts, measured: Sequence[Measured]) -> None:
-    """A group a model, a bar a way: fresh memory on the left, the same memory again on the right; logarithmic."""
-    figure = Figure(figsize=(2 + 1.6 * max(len(measured), 2) * 2, 4.5), layout="constrained")
+    """A group a model, a bar a way: fresh memory above, the same memory again below; logarithmic."""
+    figure = Figure(figsize=(3 + 1.1 * max(len(measured), 2), 7), layout="constrained")
     figure.suptitle(f"Initialising a model: {headline(machine)}", fontsize=10)
     width = 0.8 / len(WAYS)
     for place, title in enumerate(("made in fresh memory", "filled again, memory touched")):
-        axes = figure.add_subplot(1, 2, place + 1)
+        axes = figure.add_subplot(2, 1, place + 1)
         for bar, way in enumerate(WAYS):
             timings = [one.again(way) if place else one.fresh(way) for one in measured]
             axes.bar(
