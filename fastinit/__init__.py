@@ -9,6 +9,8 @@ from fastinit._native import STREAM_VERSION  # first: its errors say what is mis
 # isort: split
 from fastinit import foreach, recipes
 from fastinit._version import __version__
+from fastinit.auditing.audit import audit
+from fastinit.auditing.report import Audit, AuditError
 from fastinit.fans import Fans, fans
 from fastinit.init import (
     _calculate_correct_fan,
@@ -72,6 +74,8 @@ from fastinit.models.rules import Recipe, Rule
 from fastinit.models.sites import Site
 from fastinit.orthogonal import block_orthogonal_, delta_orthogonal_, special_orthogonal_
 from fastinit.patching import patch
+from fastinit.probing.probe import probe
+from fastinit.probing.report import Probe
 from fastinit.scaling import lecun_normal_, lecun_uniform_, trunc_normal_tf_, variance_scaling_
 from fastinit.shards import Shard, shard
 
@@ -106,11 +110,14 @@ __all__ = [
     "_calculate_correct_fan",
     "_calculate_fan_in_and_fan_out",
     # and beyond
+    "Audit",
+    "AuditError",
     "Fans",
     "Key",
     "STREAM_VERSION",
     "Shard",
     "__version__",
+    "audit",
     "block_orthogonal_",
     "delta_orthogonal_",
     "fans",
@@ -127,6 +134,7 @@ __all__ = [
     "Initializer",
     "Layout",
     "Plan",
+    "Probe",
     "Recipe",
     "Report",
     "Rule",
@@ -134,6 +142,7 @@ __all__ = [
     "initialize_",
     "meta_parameters",
     "plan",
+    "probe",
     "recipes",
     # initializers as values, for rules
     "Constant",

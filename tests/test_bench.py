@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import math
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 import fastinit
-from fastinit.bench import floors, grid, isa, machine, main, memory, orthogonal, plots, report, sweep, timing
+from fastinit.bench import audit, floors, grid, isa, machine, main, memory, orthogonal, plots, report, sweep, timing
 from fastinit.bench.fills import DTYPES, FILLS, LAYOUTS, Layout, dims_for, empty, numpy_run, shape_of
+from fastinit.bench.parameters import GPT2, GPT2_XL, Model, Parameter
 from fastinit.bench.timing import Timing
 
 PNG = b"\x89PNG"
@@ -284,6 +287,65 @@ def test_the_orthogonal_suite_leaves_a_table_a_file_and_a_picture(
     results = json.loads((tmp_path / "orthogonal.json").read_text())
     assert [record["matrix"] for record in results["matrices"]] == [[2, 2], [8, 8]]
     assert (tmp_path / "orthogonal.png").read_bytes().startswith(PNG)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("size", [1, 4096, 50_001])
+def test_the_read_limit_reads_every_byte_once(threads: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[tuple[int, int]] = []
+
+    def memcmp(a: int, b: int, count: int) -> None:
+        assert a == b
+        reads.append((a, count))
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: SimpleNamespace(memcmp=memcmp))
+    tensor = torch.empty(size, dtype=torch.uint8)
+    with memory.read_limit(threads) as read:
+        read(tensor)
+    reads.sort()
+    ends = [start + count for start, count in reads]
+    assert [start for start, _ in reads] == [tensor.data_ptr(), *ends[:-1]]
+    assert ends[-1] == tensor.data_ptr() + size
+
+
+TINY = Model("tiny", torch.float32, (Parameter((30, 40), 0.02), Parameter((5,), None, 1.0), Parameter((7, 3), 0.1)))
+
+
+def test_an_audit_is_timed_beside_what_only_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(audit.MODELS, "tiny", TINY)
+    module, _, block = audit.build(TINY)
+    assert [p.shape for p in module.parameters()] == [(30, 40), (5,), (7, 3)]
+    assert {p.untyped_storage().data_ptr() for p in module.parameters()} == {block.untyped_storage().data_ptr()}
+    before = torch.get_num_threads()
+    one, two = audit.audits("tiny", [1, 2], samples=3)
+    assert torch.get_num_threads() == before
+    assert (one.threads, two.threads) == (1, 2)
+    assert set(one.timings) == {audit.AUDIT, audit.PLAIN, *audit.READERS}
+    assert one.share(audit.AUDIT) == one.limit / one.timings[audit.AUDIT].seconds
+    assert one.limit == min(one.timings[name].seconds for name in audit.READERS)
+
+
+def test_the_promise_of_the_audit_is_about_gpt2_xl_on_two_threads() -> None:
+    assert GPT2_XL.elements == 1_557_611_200
+    assert GPT2.elements == 124_439_808
+    seconds = {audit.AUDIT: 3.0, audit.PLAIN: 1.5, "memcmp": 1.2, "torch amax": 1.4, "statistics": 1.3}
+    timings = {name: Timing(value, value, value, 3, 1) for name, value in seconds.items()}
+    results = [audit.Audited(model, threads, timings) for model in (GPT2, GPT2_XL) for threads in (1, 2)]
+    verdicts = audit.verdicts(results)
+    assert [v.met for v in verdicts] == [None] * 6 + [False, None]
+    assert verdicts[6].value == pytest.approx(0.4)
+
+
+def test_the_audit_suite_leaves_a_table_a_file_and_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(audit.MODELS, "small", TINY)
+    assert main(["audit", "--model", "small", "--threads", "1", "--out", str(tmp_path)]) == 0
+    assert "memcmp" in capsys.readouterr().out
+    content = json.loads((tmp_path / "audit.json").read_text())
+    assert content["suite"] == "audit"
+    assert content["audits"][0]["elements"] == 30 * 40 + 5 + 21
+    assert (tmp_path / "audit.png").read_bytes().startswith(PNG)
 
 
 def test_a_forced_instruction_set_is_the_one_that_runs(tmp_path: Path) -> None:

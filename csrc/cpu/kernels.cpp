@@ -2,6 +2,7 @@
 #include "kernels.h"
 
 #include "reflect.h"
+#include "survey.h"
 #include "tiles.h"
 
 namespace fastinit::FASTINIT_ISA_NAMESPACE {
@@ -170,6 +171,7 @@ extern const Kernels kernels;
 #define FASTINIT_QUOTE(x) #x
 #define FASTINIT_NAME(x) FASTINIT_QUOTE(x)
 // The namespace is isa_<name>.
-const Kernels kernels = {&FASTINIT_NAME(FASTINIT_ISA_NAMESPACE)[4], fill_range, fill_tiles, words, orthogonalize};
+const Kernels kernels = {
+    &FASTINIT_NAME(FASTINIT_ISA_NAMESPACE)[4], fill_range, fill_tiles, words, orthogonalize, survey};
 
 }  // namespace fastinit::FASTINIT_ISA_NAMESPACE

@@ -3,6 +3,7 @@
 
 #include "../stream/panels.h"
 #include "small.h"
+#include "statistics.h"
 
 namespace fastinit {
 
@@ -16,6 +17,8 @@ struct Kernels {
   void (*words)(Key, Domain, int64_t first, int64_t count, uint32_t* out);
   // Matrices [begin, end), Gaussian before and orthogonal after.
   void (*orthogonalize)(const SmallMatrices&, int64_t begin, int64_t end, void* scratch);
+  // Chunks [begin, end) of a reading: the moments of each, and the counts of all their codes added to those given.
+  void (*survey)(const Reading&, int64_t begin, int64_t end, Moments* moments, int64_t* counts);
 };
 
 #define FASTINIT_DECLARE_KERNELS(isa) \

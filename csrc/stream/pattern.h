@@ -23,8 +23,9 @@ struct PatternFill {
   bool flat() const { return dims == 0 || (dims == 1 && stride[0] == 1); }
 };
 
-// Orders and merges the dimensions given; sizes of 1 are dropped.
-inline void set_layout(PatternFill& f, int dims, const int64_t* size, const int64_t* stride) {
+// Orders and merges the dimensions given; sizes of 1 are dropped. `f` is what lies in memory so: a fill, or a reading.
+template <class Strided>
+void set_layout(Strided& f, int dims, const int64_t* size, const int64_t* stride) {
   int order[kMaxDims];
   int n = 0;
   f.count = 1;

@@ -6,6 +6,7 @@ Suites, each leaving a table, a JSON file and a picture:
 * ``sweep``: every initializer over sizes, dtypes, layouts and thread counts;
 * ``isa``: the same kernels forced through each instruction set this machine has;
 * ``orthogonal``: orthogonal matrices by size and shape, with their error beside their time.
+* ``audit``: the audit of a whole model beside what reading its parameters takes.
 * ``gpu``: the CUDA backend on the current card, its floors, sweep, calls, models and compiled kernels.
 
 Every fill is timed beside its rivals in the same run, in turn, so that whatever else the machine is doing

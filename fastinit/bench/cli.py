@@ -10,7 +10,7 @@ import torch
 
 from fastinit.info import info
 
-from . import floors, gpu, gpu_plot, gpu_tables, grid, isa, machine, orthogonal, plots, report, sweep, tables
+from . import audit, floors, gpu, gpu_plot, gpu_tables, grid, isa, machine, orthogonal, plots, report, sweep, tables
 from .cuda import Cuda
 from .fills import DTYPES, FILLS, LAYOUTS
 
@@ -18,7 +18,7 @@ QUICK_OPS = ("uniform_", "normal_", "trunc_normal_ [-2, 2]", "kaiming_normal_")
 QUICK_SIZES = (6, 12, 18, 22)
 
 
-SUITES = ("floors", "sweep", "isa", "orthogonal")
+SUITES = ("floors", "sweep", "isa", "orthogonal", "audit")
 
 
 def main(argv: list[str]) -> int:
@@ -61,6 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     suite = suites.add_parser("orthogonal", parents=[common], help="orthogonal matrices, with their error")
     suite.add_argument("--largest", type=int, default=2**24, help="no matrices of more elements (%(default)s)")
     suite.set_defaults(run=_orthogonal)
+
+    suite = suites.add_parser(
+        "audit", parents=[common], help="reading all parameters of a model, against reading alone"
+    )
+    suite.add_argument("--model", choices=list(audit.MODELS), default="xl", help="GPT-2's size (%(default)s)")
+    suite.set_defaults(run=_audit)
 
     suite = suites.add_parser("gpu", parents=[out], help="the CUDA backend on the current card")
     suite.add_argument("--quick", action="store_true", help="a sweep of four ops, two dtypes, four sizes only")
@@ -117,6 +123,21 @@ def _orthogonal(args: argparse.Namespace) -> int:
     records = {"matrices": [r.record() for r in results], "floors": [v.record() for v in verdicts]}
     report.save_json(args.out / "orthogonal.json", "orthogonal", facts, records)
     plots.plot_orthogonal(args.out / "orthogonal.png", facts, results)
+    return 1 if any(verdict.met is False for verdict in verdicts) else 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    facts = machine.describe()
+    if missing := audit.no_room(args.model):
+        print(f"bench audit: {missing}", file=sys.stderr)
+        return 2
+    results = audit.audits(args.model, args.threads)
+    verdicts = audit.verdicts(results)
+    report.show(facts, tables.audits_sheet(results))
+    report.show(facts, tables.verdicts_sheet(verdicts))
+    records = {"audits": [r.record() for r in results], "floors": [v.record() for v in verdicts]}
+    report.save_json(args.out / "audit.json", "audit", facts, records)
+    plots.plot_floors(args.out / "audit.png", facts, verdicts)
     return 1 if any(verdict.met is False for verdict in verdicts) else 0
 
 

@@ -43,6 +43,28 @@ def write_limit(threads: int) -> Iterator[Callable[[Tensor], None]]:
         yield memset
 
 
+@contextmanager
+def read_limit(threads: int) -> Iterator[Callable[[Tensor], None]]:
+    """Gives a memcmp of a tensor's storage with itself, cut into one piece a thread: it reads all of it, and once.
+
+    The second operand's bytes are those that have just come into the cache.
+    """
+    with ThreadPoolExecutor(max(threads - 1, 1)) as pool:
+        compare = ctypes.CDLL(None).memcmp
+        compare.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+        def read(tensor: Tensor) -> None:
+            start, size = tensor.data_ptr(), tensor.numel() * tensor.element_size()
+            piece = -(-size // threads)
+            piece += -piece % PAGE
+            pieces = [(start + at, min(piece, size - at)) for at in range(0, size, piece)]
+            rest = [pool.submit(compare, at, at, count) for at, count in pieces[1:]]
+            compare(pieces[0][0], pieces[0][0], pieces[0][1])
+            wait(rest)
+
+        yield read
+
+
 def touch(tensor: Tensor) -> Tensor:
     """Writes every page of the tensor's storage once, so that a fill pays for writing and not for page faults.
 

@@ -66,13 +66,13 @@ def _llama() -> Iterator[Parameter]:
     yield Parameter((vocabulary, width), std)
 
 
-def _gpt2() -> Iterator[Parameter]:
-    """GPT-2 124M: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), table 2.
+def _gpt2(width: int, layers: int) -> Iterator[Parameter]:
+    """GPT-2: Radford et al., "Language Models are Unsupervised Multitask Learners" (2019), table 2.
 
     Weights have a standard deviation of 0.02, those that lead back into the residual stream 1/sqrt(2 layers) of it
     (section 2.3 there); the output shares the embedding.
     """
-    width, vocabulary, context, layers, std = 768, 50257, 1024, 12, 0.02
+    vocabulary, context, std = 50257, 1024, 0.02
     residual = std / math.sqrt(2 * layers)
 
     def normalisation() -> Iterator[Parameter]:
@@ -96,6 +96,7 @@ def _gpt2() -> Iterator[Parameter]:
 
 
 LLAMA: Final = Model("Llama 3 8B", torch.bfloat16, tuple(_llama()))
-GPT2: Final = Model("GPT-2 124M", torch.float32, tuple(_gpt2()))
+GPT2: Final = Model("GPT-2 124M", torch.float32, tuple(_gpt2(768, 12)))
+GPT2_XL: Final = Model("GPT-2 XL", torch.float32, tuple(_gpt2(1600, 48)))
 SMALL: Final = Model("1,000 parameters of 64 x 64", torch.float32, (Parameter((64, 64), 0.02),) * 1000)
 MODELS: Final = (LLAMA, GPT2, SMALL)

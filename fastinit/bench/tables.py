@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .audit import Audited
 from .fills import DTYPES
 from .floors import Verdict
 from .isa import Record
@@ -105,3 +106,15 @@ def _orthogonal_row(result: Result) -> tuple[str, ...]:
         "-" if result.torch_error is None else f"{result.torch_error:.1e}",
         figure(result.extra),
     )
+
+
+def audits_sheet(results: Sequence[Audited]) -> Sheet:
+    """Audits and mere readers of the same memory, one line each."""
+    columns = ("what", "model", "threads", "ms", "GB/s", "of the fastest reader")
+    rows = [
+        (name, result.model.name, str(result.threads), figure(timing.seconds * 1e3), figure(rate / 1e9), f"{share:.0%}")
+        for result in results
+        for name, timing in result.timings.items()
+        for rate, share in [(result.model.size / timing.seconds, result.limit / timing.seconds)]
+    ]
+    return Sheet("Audit", columns, rows, "memcmp compares the memory with itself; statistics is one call without bins.")

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import torch
 from torch import Generator, Tensor
 
+from fastinit.extras import optional
 from fastinit.keys import Key, NamedKeys, name_hash
 from fastinit.many import Fills, Law
 from fastinit.models.entries import Entry
@@ -138,9 +139,5 @@ def _chunks(work: Sequence[Work]) -> Iterator[list[Work]]:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Advance]:
-    try:
-        from tqdm import tqdm
-    except ModuleNotFoundError as error:
-        raise ImportError("progress=True needs tqdm; install it with: python -m pip install tqdm") from error
-    with tqdm(total=total, unit="B", unit_scale=True, desc="initialize_") as bar:
+    with optional("tqdm", "progress bars").tqdm(total=total, unit="B", unit_scale=True, desc="initialize_") as bar:
         yield bar.update

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from torch import nn
 
+from fastinit.extras import optional
 from fastinit.models.initializer import Initializer
 from fastinit.models.layouts import Layout
 from fastinit.models.sites import Site
@@ -274,22 +275,14 @@ class Recipe:
 
     def to_yaml(self) -> str:
         """As a YAML document; needs PyYAML."""
-        text: str = _yaml().safe_dump(self.to_dict(), sort_keys=False, width=120)
+        text: str = optional("yaml", "recipes as YAML", "pyyaml").safe_dump(self.to_dict(), sort_keys=False, width=120)
         return text
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Recipe:
         """From a YAML document, or a `pathlib.Path` to a file with one; needs PyYAML."""
         text = source.read_text(encoding="utf-8") if isinstance(source, Path) else source
-        return cls.from_dict(_yaml().safe_load(text))
-
-
-def _yaml() -> Any:
-    try:
-        import yaml
-    except ModuleNotFoundError as error:
-        raise ImportError("recipes as YAML need PyYAML; install it with: python -m pip install pyyaml") from error
-    return yaml
+        return cls.from_dict(optional("yaml", "recipes as YAML", "pyyaml").safe_load(text))
 
 
 RecipeLike: TypeAlias = "Recipe | Sequence[Rule] | Mapping[str, Any]"

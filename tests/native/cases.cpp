@@ -439,6 +439,7 @@ std::vector<Case> all_cases() {
   add_patterns(cases);
   add_sparse(cases);
   add_orthogonal(cases);
+  add_readings(cases);
   return cases;
 }
 

@@ -22,4 +22,7 @@ std::vector<Case> all_cases();
 // orthogonal.cpp's part of them.
 void add_orthogonal(std::vector<Case>& cases);
 
+// reading.cpp's part: what is read, and not written.
+void add_readings(std::vector<Case>& cases);
+
 }  // namespace fastinit::test

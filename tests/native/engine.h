@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "../../csrc/cpu/statistics.h"
 #include "../../csrc/stream/fill.h"
 #include "../../csrc/stream/matrices.h"
 #include "../../csrc/stream/pattern.h"
@@ -27,5 +28,9 @@ const LaneRuns& engine_lanes();
 // Gaussian matrices to orthogonal ones, if they are small enough for the engine's kernel.
 bool engine_orthogonalizes(const SmallMatrices& s);
 void engine_orthogonalize(const SmallMatrices& s);
+
+// The moments of each chunk, and the counts of all codes, where the engine reads.
+bool engine_reads();
+void engine_survey(const Reading& r, Moments* moments, int64_t* counts);
 
 }  // namespace fastinit::test

@@ -75,6 +75,12 @@ void engine_orthogonalize(const SmallMatrices& s) {
   ::operator delete(scratch, line);
 }
 
+bool engine_reads() { return true; }
+
+void engine_survey(const Reading& r, Moments* moments, int64_t* counts) {
+  for (int64_t c = 0; c < r.chunks(); ++c) kernels().survey(r, c, c + 1, moments + c, counts);
+}
+
 const LaneRuns& engine_lanes() {
   const std::string name = kernels().name;
 #if defined(FASTINIT_HAVE_X86)

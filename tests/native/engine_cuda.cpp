@@ -72,4 +72,8 @@ bool engine_orthogonalizes(const SmallMatrices& s) { return cuda::is_small(s); }
 
 void engine_orthogonalize(const SmallMatrices& s) { cuda::orthogonalize(s, nullptr); }
 
+bool engine_reads() { return false; }
+
+void engine_survey(const Reading&, Moments*, int64_t*) {}
+
 }  // namespace fastinit::test
