@@ -12,13 +12,16 @@ CXX_FILES = $(shell find csrc tests -name '*.h' -o -name '*.cpp' -o -name '*.cu'
 export TORCH_CUDA_ARCH_LIST ?= 8.0;9.0+PTX;native
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint bench gpu clean
+.PHONY: help run train test build lint bench gpu clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: $(VENV)/run.stamp build  ## the main job: initialise real models with torch.nn.init and with fastinit
+run: $(VENV)/run.stamp build  ## the main job: initialise real models by torch, under fastinit.patch and by recipe
 	$(PY) benchmarks/models.py
+
+train: $(VENV)/run.stamp build  ## train a small GPT from torch's and from fastinit's initialisation, compare the curves
+	$(PY) benchmarks/training.py
 
 test: export NVCC_APPEND_FLAGS ?= -Werror all-warnings
 test: lint  ## every check there is; pytest comes last

@@ -1,169 +1,151 @@
-"""Initialises real models with torch.nn.init and with fastinit, under the same rules, and says how long each took.
+"""Initialises real models from transformers in several ways, and says how long each took, in how much memory.
 
-    python benchmarks/models.py --models gpt2 gpt2-xl
+    python benchmarks/models.py --models gpt2 gpt2-xl --rounds 5
 
-Both libraries fill the same memory in turn: first fresh (its pages never touched, as when a model is made), then
-again (touched, as when it is made anew in the same place).  Only the fills are timed.  What they wrote is checked
-against the declared distributions, and a few weights are drawn over them.
+torch: the plain constructor.  patch: the same call under ``fastinit.patch()``.  defer: under its ``defer=True``, which
+puts fills off.  recipe: the model's shapes alone, then ``fastinit.initialize_``.  limit: the shapes alone, then every
+parameter allocated and zeroed by torch, which touches the memory once: no initialisation can do without.  Every sample
+comes from a new process with fresh memory; then the same memory is filled again.  What was written is checked against
+the declared distributions, and drawn over them.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 import torch
-from transformers import GPT2Config
 
-import fastinit
+import histograms
+from bars import draw_bars
+from catalogue import DEFINITIONS, Definition
+from fastinit.bench.floors import Verdict
 from fastinit.bench.machine import describe
-from fastinit.bench.memory import available_bytes, release_freed, write_limit
-from fastinit.bench.report import Sheet, figure, progress, save_json, show
-from fastinit.bench.timing import Timing, once
-from gpt2 import SIZES, build, config, dematerialise, materialise, rules
-from histograms import Picture, check, draw, histograms
+from fastinit.bench.memory import available_bytes
+from fastinit.bench.report import Sheet, progress, save_json, show
+from fastinit.bench.tables import verdicts_sheet
+from fresh import in_fresh_process, sample
+from measured import Measured
+from promises import promises
+from small import LAWS, Small, small
+from ways import FILLING, OWN, WAYS
 
-LIBRARIES: Final[dict[str, ModuleType]] = {"torch": torch.nn.init, "fastinit": fastinit}
-PAGES: Final = ("fresh", "touched")
-MEMSET_BYTES: Final = 2**30  # of the block whose memset says what the memory allows, or the model's if it is smaller
-Seconds = dict[tuple[str, str], list[float]]  # by (library or "memset", pages)
+DEFAULT: Final = ("gpt2", "gpt2-medium", "gpt2-xl", "llama-360m", "mixtral-mini", "vit-base", "bert-base")
+ROOM: Final = 1.3  # times a model's bytes: torch's constructor makes tied weights twice
+WRONG: Final = 6.0  # standard errors; of a few hundred figures the largest is about 3
 NOTES: Final = (
-    "Seconds are medians of interleaved fills.  GB/s is fastinit's; memset is that of a block in the same state, on as "
-    "many threads, which asks for no huge pages: on fresh memory fastinit can pass it.  "
-    "Deviation: the farthest mean or spread of any weight from its rule, in standard errors (fastinit)."
+    "Seconds are medians of samples in turn; limit is a zero fill of the same memory.  Deviation: the farthest mean or "
+    "spread of any parameter from its rule, in standard errors, of all ways."
+)
+AGAIN_NOTES: Final = (
+    "The same rules into touched memory: by torch.nn.init (each parameter once), under the patch, by recipe, by zero_."
 )
 
 
-class Run:
-    """One model's measurements: seconds by library and state of the pages, and what was found in the weights."""
+def measure(definition: Definition, threads: int, rounds: int, budget_s: float) -> Measured:
+    """All rounds of one model, every other one backwards, so that no way always follows the same one.
 
-    def __init__(self, name: str, definition: GPT2Config, threads: int) -> None:
-        self.name = name
-        self.layers = int(definition.n_layer)
-        self.model = build(definition)
-        self.parameters = sum(parameter.numel() for parameter in self.model.parameters())
-        self.bytes = sum(parameter.nbytes for parameter in self.model.parameters())
-        self.threads = threads
-        self.seconds: Seconds = {}
-        self.pictures: dict[str, Picture] = {}
-        self.deviations: dict[str, float] = {}
-
-    def fill(self, library: str, seed: int) -> None:
-        """Fills the model twice, fresh and touched, and notes the times; the last fill of each library is looked at."""
-        release_freed()
-        materialise(self.model)
-        torch.manual_seed(seed)
-        for pages in PAGES:
-            taken = once(lambda: rules(self.model, self.layers, LIBRARIES[library]))
-            self.seconds.setdefault((library, pages), []).append(taken)
-
-    def look(self, library: str) -> None:
-        """Keeps histograms of a few weights, and the largest deviation of any weight from its rule."""
-        self.pictures[library] = histograms(self.model, self.layers)
-        self.deviations[library] = check(self.model, self.layers)
-
-    def limit(self) -> None:
-        """The same for memset, over one block."""
-        release_freed()
-        block = torch.empty(min(self.bytes, MEMSET_BYTES), dtype=torch.uint8)
-        with write_limit(self.threads) as memset:
-            for pages in PAGES:
-                taken = once(lambda: memset(block)) * self.bytes / block.nbytes
-                self.seconds.setdefault(("memset", pages), []).append(taken)
-
-    def free(self) -> None:
-        """Gives the memory back, before another library or model asks for its own."""
-        dematerialise(self.model)
-
-    def records(self) -> list[dict[str, object]]:
-        """One JSON entry for each state of the pages."""
-        return [self._record(pages) for pages in PAGES]
-
-    def _record(self, pages: str) -> dict[str, object]:
-        taken = {name: Timing.of(self.seconds[name, pages]) for name in (*LIBRARIES, "memset")}
-        own = taken["fastinit"].seconds
-        return {
-            "model": self.name,
-            "parameters": self.parameters,
-            "bytes": self.bytes,
-            "pages": pages,
-            "threads": self.threads,
-            "seconds": {name: timing.seconds for name, timing in taken.items()},
-            "fastest": {name: timing.low for name, timing in taken.items()},
-            "slowest": {name: timing.high for name, timing in taken.items()},
-            "samples": {name: timing.samples for name, timing in taken.items()},
-            "ratio_to_torch": taken["torch"].seconds / own,
-            "bytes_per_s": self.bytes / own,
-            "share_of_memset": taken["memset"].seconds / own,
-            "deviation": self.deviations,
-        }
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """One table line for each state of the pages."""
-        lines: list[tuple[str, ...]] = []
-        for pages in PAGES:
-            torch_s, own, limit = (Timing.of(self.seconds[name, pages]).seconds for name in (*LIBRARIES, "memset"))
-            rate, worst = self.bytes / own / 1e9, self.deviations["fastinit"]
-            times = (figure(torch_s), figure(own), f"{torch_s / own:.1f}x")
-            lines.append(
-                (self.name, f"{self.parameters:,}", pages, *times, figure(rate), f"{limit / own:.0%}", figure(worst))
-            )
-        return lines
-
-
-def measure(run: Run, rounds: int) -> None:
-    """All rounds of one model; every other one backwards, so that neither library always comes first."""
-    # A virtual machine is given its memory by the host when it first touches it, which costs several times the rest
-    # and would be charged to whoever comes first.  So the memory is used once before anything is timed.
-    materialise(run.model)
-    rules(run.model, run.layers, fastinit)
-    run.free()
-    turns = [(turn, name) for turn in range(rounds) for name in (*LIBRARIES, "memset")[:: 1 if turn % 2 == 0 else -1]]
-    for turn, name in progress(turns, f"{run.name}, {run.parameters:,} parameters"):
-        if name == "memset":
-            run.limit()
+    A way that has used ``budget_s`` seconds sits out the remaining rounds.
+    """
+    measured = Measured.of(definition, threads)
+    turns = [(turn, way) for turn in range(rounds) for way in list(WAYS)[:: 1 if turn % 2 == 0 else -1]]
+    for turn, way in progress(turns, f"{definition.name}, {measured.parameters:,} parameters"):
+        taken = measured.samples[way]
+        if taken and sum(one.seconds + one.again for one in taken) > budget_s:
             continue
-        run.fill(name, seed=turn)
-        if name not in run.pictures:
-            run.look(name)
-        run.free()
+        taken.append(in_fresh_process(sample, definition, way, seed=turn, threads=threads, look=not taken))
+    return measured
 
 
-def fits(run: Run) -> bool:
-    """Whether one copy of the model and the block for memset can be held, with a tenth to spare."""
-    available = available_bytes()
-    needed = 1.1 * run.bytes + MEMSET_BYTES
+def warm_up(definitions: list[Definition], threads: int) -> None:
+    """Use as much memory once as the largest model will.
+
+    A virtual machine is given its memory by the host when it first touches it, which costs several times the rest and
+    would be charged to whoever comes first.
+    """
+    largest = max(definitions, key=lambda definition: Measured.of(definition, threads).bytes)
+    in_fresh_process(sample, largest, "limit", seed=0, threads=threads, look=False)
+
+
+def fits(definition: Definition) -> bool:
+    """Whether the model can be held in every way."""
+    available, needed = available_bytes(), ROOM * Measured.of(definition, 1).bytes
     if available is None or needed < available:
         return True
-    print(f"{run.name} left out: it takes {needed / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free")
+    print(f"{definition.name} left out: it takes {needed / 2**30:.1f} GiB and {available / 2**30:.1f} GiB are free")
     return False
 
 
+def sheets(measured: list[Measured], smalls: list[Small], verdicts: list[Verdict], threads: int) -> list[Sheet]:
+    """The tables: models in fresh memory and in touched, many small parameters, the promises."""
+    return [
+        Sheet(
+            f"Seconds in fresh memory, {threads} threads",
+            ("model", "parameters", *WAYS, "deviation"),
+            [one.seconds_row() for one in measured],
+            NOTES,
+        ),
+        Sheet(
+            "Ratios in fresh memory",
+            ("model", *(f"torch / {way}" for way in OWN), *(f"{way} / limit" for way in OWN)),
+            [one.ratios_row() for one in measured],
+        ),
+        Sheet(
+            "Extra memory",
+            ("model", *FILLING),
+            [one.extra_row() for one in measured],
+            "The peak beyond the model, as a share of its parameters.",
+        ),
+        Sheet(
+            "Seconds into the same memory again",
+            ("model", *WAYS, "torch / recipe"),
+            [one.again_row() for one in measured],
+            AGAIN_NOTES,
+        ),
+        Sheet(
+            "1,000 parameters of 64 x 64, milliseconds",
+            ("law", *smalls[0].timings, *(f"torch / {name}" for name in smalls[0].own)),
+            [one.row() for one in smalls],
+            "plan: made beforehand.  foreach: one call of the function over a list.  loop: one call each.",
+        ),
+        verdicts_sheet(verdicts),
+    ]
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Measures the models that fit in memory; returns 0, or 1 where none does."""
+    """Measures the models that fit in memory; returns 0, or 1 where none does or a weight is not as declared."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", choices=list(SIZES), default=["gpt2", "gpt2-xl"])
+    parser.add_argument("--models", nargs="+", choices=list(DEFINITIONS), default=list(DEFAULT), metavar="MODEL")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="intra-op threads (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="times each library fills each model (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="samples of each way and model (%(default)s)")
+    parser.add_argument("--budget", type=float, default=15, help="seconds a way has for a model (%(default)s)")
     parser.add_argument("--out", type=Path, default=Path("build/models"), help="folder for JSON and PNG (%(default)s)")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads)
 
-    runs = [run for run in (Run(name, config(name), args.threads) for name in args.models) if fits(run)]
-    if not runs:
+    definitions = [definition for name in args.models if fits(definition := DEFINITIONS[name])]
+    if not definitions:
         return 1
-    for run in runs:
-        measure(run, args.rounds)
     machine = describe()
-    columns = ("model", "parameters", "pages", "torch s", "fastinit s", "ratio", "GB/s", "of memset", "deviation")
-    rows = [row for run in runs for row in run.rows()]
-    show(machine, Sheet(f"GPT-2's rules, {args.threads} threads", columns, rows, NOTES))
-    save_json(args.out / "models.json", "models", machine, {"models": [r for run in runs for r in run.records()]})
-    draw(args.out / "models.png", machine, {run.name: (run.layers, run.pictures) for run in runs})
-    print(f"written: {args.out / 'models.json'} and {args.out / 'models.png'}")
-    return 0
+    warm_up(definitions, args.threads)
+    measured = [measure(definition, args.threads, args.rounds, args.budget) for definition in definitions]
+    smalls = in_fresh_process(small, list(LAWS), args.threads)
+    verdicts = promises(measured, smalls, args.threads)
+    for sheet in sheets(measured, smalls, verdicts, args.threads):
+        show(machine, sheet)
+    results = {
+        "models": [one.record() for one in measured],
+        "small": [one.record() for one in smalls],
+        "floors": [verdict.record() for verdict in verdicts],
+    }
+    save_json(args.out / "models.json", "models", machine, results)
+    draw_bars(args.out / "models.png", machine, measured)
+    histograms.draw(args.out / "weights.png", machine, {one.definition.name: one.pictures() for one in measured})
+    print(f"written: models.json, models.png and weights.png in {args.out}")
+    wrong = [one.definition.name for one in measured if not one.deviation < WRONG]
+    if wrong:
+        print(f"not as declared: {', '.join(wrong)}")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor
 
+T = TypeVar("T")
 PAGE: Final = 4096
 # Not zero: some processors (Zen 4 among them) clear whole lines to zero at twice the speed of any other store, and
 # no random fill can be made of zeros alone.  The limit of a random fill is that of storing something.
@@ -100,21 +101,26 @@ def peak_extra_bytes(run: Callable[[Tensor], object], tensor: Tensor) -> int | N
     """Bytes by which ``run(tensor)`` lifts the process's resident peak; None where it cannot be read.
 
     The tensor is touched first, and a smaller one of as many dimensions is run to load the code and start the threads,
-    so that what is left is what the fill itself asks for.  Linux keeps the peak in ``VmHWM`` and resets it on request
-    (proc(5)).
+    so that what is left is what the fill itself asks for.
     """
-    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-    if not reset.exists():
-        return None
     touch(tensor)
     run(torch.empty([min(size, 512) for size in tensor.shape], dtype=tensor.dtype))
+    return peak_lift(lambda: run(tensor))[1]
+
+
+def peak_lift(run: Callable[[], T]) -> tuple[T, int | None]:
+    """What ``run`` returns, and the bytes by which it lifts the process's resident peak; None where it cannot be read.
+
+    Linux keeps the peak in ``VmHWM`` and resets it on request (proc(5)).
+    """
+    reset, status = Path("/proc/self/clear_refs"), Path("/proc/self/status")
     try:
         reset.write_text("5")
-    except OSError:
-        return None
+    except OSError:  # another system, or one that forbids it
+        return run(), None
     before = _peak(status)
-    run(tensor)
-    return max(0, _peak(status) - before)
+    result = run()
+    return result, max(0, _peak(status) - before)
 
 
 def _peak(status: Path) -> int:
