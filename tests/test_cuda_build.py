@@ -74,10 +74,11 @@ def test_an_import_brings_no_second_cuda_runtime_and_needs_no_gpu() -> None:
 
 
 @with_cuda
-def test_every_operator_of_the_cpu_is_one_of_cuda() -> None:
+def test_every_operator_of_the_cpu_that_writes_is_one_of_cuda() -> None:
     names = [name for name in torch._C._dispatch_get_all_op_names() if name.startswith("fastinit::")]
     cpu, cuda = ({n for n in names if torch._C._dispatch_has_kernel_for_dispatch_key(n, k)} for k in ("CPU", "CUDA"))
-    assert cpu == cuda
+    reads = {"fastinit::statistics"}  # on other devices torch's operators do it (fastinit/auditing/statistics.py)
+    assert cpu - reads == cuda
     assert "fastinit::normal_" in cuda
 
 
