@@ -5,13 +5,13 @@ initializer accepts (a `Key`, a `Shard`, an array of another library) is transla
 arguments first. The operators do the rest in C++: checks, the key, autograd, the version counter, meta tensors.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Generator, Tensor
 from torch.compiler import is_dynamo_compiling
-from torch.overrides import handle_torch_function
+from torch.overrides import handle_torch_function, has_torch_function
 
 from fastinit import _native
 from fastinit.interop import SupportsDLPack, as_tensor
@@ -123,6 +123,12 @@ def shape_of(target: Tensor | Shard | SupportsDLPack) -> tuple[int, ...]:
 def overridden(function: Any, tensor: Target, /, **arguments: Any) -> Target:
     """Let the tensor's class, or an active mode, take over a call (``__torch_function__``)."""
     return cast(Target, handle_torch_function(function, (tensor,), tensor=tensor, **arguments))
+
+
+def announce(tensors: Sequence[Tensor]) -> None:
+    """Tell modes that watch for uses of tensors of one that they cannot see: the operators are called directly."""
+    if not is_dynamo_compiling() and has_torch_function(tensors):
+        handle_torch_function(announce, tensors, tensors)
 
 
 def window(target: Tensor | Shard | SupportsDLPack) -> tuple[Tensor, list[int] | None, list[int] | None]:

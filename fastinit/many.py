@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import Parameter
 
-from fastinit.dispatch import FILL_MANY, Op, Source, window
+from fastinit.dispatch import FILL_MANY, Op, Source, announce, window
 from fastinit.interop import SupportsDLPack
 from fastinit.keys import Key, NamedKeys
 from fastinit.shards import Shard
@@ -89,6 +89,7 @@ class Fills:
         keys, generator = _keys(generator, self.count)
         first = 0
         for run in self.runs:
+            announce(run.tensors)
             end = first + len(run.tensors)
             FILL_MANY.run(
                 run.tensors,

@@ -1,9 +1,11 @@
-"""``fastinit.patch(defer=True)``: the values of a patch that puts nothing off, and nobody sees anything else."""
+"""Fills that ``fastinit.patch`` puts off: the values are those of fills at once, and nobody sees any other."""
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import pickle
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -261,3 +263,96 @@ def test_a_model_of_transformers_is_written_once() -> None:
     later, counts = build(True)
     assert all(map(torch.equal, now.parameters(), later.parameters()))
     assert counts.elements - counts.unseen == sum(one.numel() for one in later.parameters())
+
+
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a script: where tests run in several processes, each has a thread that talks to the others."""
+    threads = threading.active_count()
+    count = threading.active_count
+    monkeypatch.setattr(threading, "active_count", lambda: count() - threads + 1)
+
+
+@pytest.mark.usefixtures("alone")
+def test_by_default_fills_are_put_off_where_there_is_one_thread() -> None:
+    weight = parameter(5, 6)
+    with fastinit.patch() as counts:
+        nn.init.normal_(weight)
+        assert put_off()
+        nn.init.zeros_(weight)
+    assert counts.unseen == 30
+    assert not weight.any()
+    with fastinit.patch(defer=False):
+        nn.init.normal_(weight)
+        assert not put_off()
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_thread_that_is_started_finds_the_values() -> None:
+    weight, later = parameter(5, 6), parameter(5, 6)
+    found = []
+    done = threading.Event()
+
+    def read() -> None:
+        found.append(weight.detach().clone())
+        done.wait(10)
+
+    with fastinit.patch():
+        nn.init.normal_(weight)
+        assert put_off()
+        thread = threading.Thread(target=read)
+        thread.start()
+        nn.init.normal_(later)  # while it runs nothing is put off
+        assert not put_off()
+        done.set()
+        thread.join()
+        nn.init.normal_(later)
+        assert put_off()
+    assert torch.equal(found[0], weight)
+    assert bool(weight.any())
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_thread_from_behind_python_is_noticed_at_the_next_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    weight, later = parameter(5, 6), parameter(5, 6)
+    with fastinit.patch():
+        nn.init.normal_(weight)
+        monkeypatch.setattr(threading, "active_count", lambda: 2)
+        nn.init.normal_(later)
+        assert not put_off()
+
+
+@pytest.mark.usefixtures("alone")
+def test_tasks_of_an_event_loop_fill_at_once() -> None:
+    async def build() -> bool:
+        with fastinit.patch():
+            nn.init.normal_(parameter(5, 6))
+            await asyncio.sleep(0)
+            return put_off()
+
+    async def both() -> list[bool]:
+        return list(await asyncio.gather(build(), build()))
+
+    assert asyncio.run(both()) == [False, False]
+
+
+def test_threads_start_as_ever_afterwards() -> None:
+    start = threading.Thread.start
+    with fastinit.patch(), fastinit.patch(defer=True):
+        assert threading.Thread.start is not start
+    with pytest.raises(ZeroDivisionError), fastinit.patch():
+        1 / 0  # noqa: B018
+    assert threading.Thread.start is start
+
+
+def test_lists_and_plans_are_seen_too() -> None:
+    weight = parameter(5, 6)
+    model = nn.Linear(6, 5)
+    plan = fastinit.plan(model, [fastinit.Rule(fastinit.Zeros())])
+    with fastinit.patch(defer=True):
+        nn.init.normal_(weight)
+        fastinit.foreach.zeros_([weight])
+        nn.init.normal_(model.weight)
+        plan.fill_()
+    assert not weight.any()
+    assert not model.weight.any()

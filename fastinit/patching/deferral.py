@@ -9,13 +9,15 @@ called with a tensor in this thread (``data_ptr``, ``numpy``, ``detach``, pickli
 tell or set something else than values are let through. Before any other that meets a parameter whose fill was put off,
 all are done, in one call. A parameter qualifies if its memory is its own alone, so that there is no other way to it.
 
-What does not come by here: other threads, and C++ code that takes a tensor without torch's dispatch of overrides. That
-is why this is for the caller to ask for.
+What does not come by here: other threads, and C++ code that takes a tensor without torch's dispatch of overrides. So
+unless the caller asks for more, a fill is put off only while Python runs no other thread, and what waits is done before
+one starts.
 """
 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -32,7 +34,7 @@ from fastinit.many import Law, fill_many
 from fastinit.patching.counts import Counts
 from fastinit.patching.guards import TRANSPARENT
 
-__all__ = ["Deferral", "LawOf"]
+__all__ = ["Deferral", "LawOf", "watch_threads"]
 
 LawOf = Callable[..., Law | None]
 """From a shape and an initializer's arguments, its law; None if there is none for these."""
@@ -53,8 +55,9 @@ class _Fill:
 class Deferral(TorchFunctionMode):
     """The fills that are put off in one scope."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, among_threads: bool) -> None:
         super().__init__()
+        self._among_threads = among_threads
         self._fills: dict[int, _Fill] = {}  # by the parameter's id, which is its own while it is held here
 
     def __torch_function__(
@@ -78,6 +81,9 @@ class Deferral(TorchFunctionMode):
         Raises:
             What the fill itself would.
         """
+        if not self._among_threads and threading.active_count() > 1:
+            self.settle()  # a thread that was started behind our back may look at what waits
+            return False
         with torch._C.DisableTorchFunction():
             earlier = self._fills.get(id(tensor))
             if earlier is None and not _alone(tensor):
@@ -110,6 +116,30 @@ class Deferral(TorchFunctionMode):
 
 
 TRANSPARENT.add(Deferral)
+
+_start: Final = threading.Thread.start
+_watching = 0
+_lock = threading.Lock()
+
+
+def _settle_and_start(self: threading.Thread) -> None:
+    """See `threading.Thread.start`."""
+    for mode in torch.overrides._get_current_function_mode_stack():  # type: ignore[no-untyped-call]
+        if isinstance(mode, Deferral):
+            mode.settle()
+    _start(self)
+
+
+def watch_threads(more: int) -> None:
+    """Have threads wait for what their starters put off, while so many more scopes want it."""
+    global _watching
+    with _lock:
+        _watching += more
+        if _watching and threading.Thread.start is _start:
+            threading.Thread.start = _settle_and_start  # type: ignore[method-assign]
+        elif not _watching and threading.Thread.start is _settle_and_start:
+            threading.Thread.start = _start  # type: ignore[method-assign]
+
 
 _NO_KEY: Final = Key(0)
 _CPU_GENERATOR: Final = 3  # the domain of keys that come from a generator: csrc/stream/philox.h

@@ -13,7 +13,16 @@ from torch.overrides import has_torch_function_unary
 
 from fastinit import _native
 
-__all__ = ["CONSTANTS", "ORTHOGONAL", "RANDOM", "REAL", "TRANSPARENT", "Kinds", "torchs_business"]
+__all__ = [
+    "CONSTANTS",
+    "ORTHOGONAL",
+    "RANDOM",
+    "REAL",
+    "TRANSPARENT",
+    "Kinds",
+    "only_transparent_modes",
+    "torchs_business",
+]
 
 Kinds: TypeAlias = frozenset[torch.dtype]
 """The element types that torch's function takes, of those that fastinit's does. For others torch has its error."""
@@ -29,7 +38,7 @@ def torchs_business(tensor: Any, kinds: Kinds, generator: Any) -> str | None:
     kind = type(tensor)
     if kind is not Tensor and kind is not Parameter:
         return "a subclass" if isinstance(tensor, Tensor) else "not a tensor"
-    if has_torch_function_unary(tensor) and not _only_transparent_modes():
+    if has_torch_function_unary(tensor) and not only_transparent_modes():
         return "a torch function mode"  # it wants to see what torch would call
     if not tensor.is_cpu and not (tensor.is_cuda and _cuda()):
         return f"the device {tensor.device.type}"
@@ -56,7 +65,8 @@ TRANSPARENT: Final[set[type]] = set()
 """Our own modes, which let a fill be fastinit's."""
 
 
-def _only_transparent_modes() -> bool:
+def only_transparent_modes() -> bool:
+    """Whether no mode is on that wants to see what torch would call."""
     from torch.utils._device import DeviceContext  # it is loaded where one is active, and need not be elsewhere
 
     # torch.device as a context says where new tensors go; to a fill it means nothing.

@@ -13,18 +13,20 @@ from typing import Any, Final
 import torch
 from torch import Generator, Tensor
 from torch.compiler import is_dynamo_compiling
-from torch.overrides import has_torch_function_unary
+from torch.nn import Parameter
 
 from fastinit import init, scaling
 from fastinit.dispatch import CONSTANT, NORMAL, TRUNC_NORMAL, UNIFORM
 from fastinit.many import Law
 from fastinit.patching.counts import Counts
 from fastinit.patching.deferral import LawOf
-from fastinit.patching.guards import CONSTANTS, ORTHOGONAL, RANDOM, REAL, Kinds, torchs_business
+from fastinit.patching.guards import CONSTANTS, ORTHOGONAL, RANDOM, REAL, Kinds, only_transparent_modes, torchs_business
 from fastinit.patching.scopes import current
 from fastinit.patching.scopes import deferral as current_deferral
 
 __all__ = ["ROUTES", "Route", "route"]
+
+_PLAIN: Final = frozenset({Tensor, Parameter})
 
 REFUSED: Final = "arguments"
 """Why a call is torch's that fastinit raised an error for: the error is torch's to raise, or to do without."""
@@ -52,7 +54,7 @@ def route(name: str, tensor: Any, *arguments: Any) -> Any:
     assert way.torchs is not None  # it is set before the code that comes here is put in place
     if is_dynamo_compiling():
         return way.torchs(tensor, *arguments)
-    if way.warns_of_empty and isinstance(tensor, Tensor) and 0 in tensor.shape and not has_torch_function_unary(tensor):
+    if way.warns_of_empty and type(tensor) in _PLAIN and 0 in tensor.shape and only_transparent_modes():
         warnings.warn(scaling.NO_ELEMENTS, stacklevel=3)  # here, for torch would point at this line
         return tensor
     scopes = current()

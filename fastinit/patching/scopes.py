@@ -6,10 +6,11 @@ meant.
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 
 from fastinit.patching.counts import Counts
-from fastinit.patching.deferral import Deferral
+from fastinit.patching.deferral import Deferral, watch_threads
 
 __all__ = ["current", "deferral", "enter", "everywhere", "leave"]
 
@@ -28,11 +29,15 @@ def deferral() -> Deferral | None:
     return next((one for one in _deferrals.get() if one is not None), None)
 
 
-def enter(defer: bool) -> Counts:
+def enter(defer: bool | None) -> Counts:
     """Open a scope in the calling context."""
     counts = Counts()
-    own = Deferral() if defer and deferral() is None else None  # where fills are put off already, that goes on
+    # Tasks take turns in a thread, and modes are a thread's.
+    wanted = asyncio._get_running_loop() is None if defer is None else defer
+    # Where fills are put off already, that goes on.
+    own = Deferral(among_threads=bool(defer)) if wanted and deferral() is None else None
     if own is not None:
+        watch_threads(+1)
         own.__enter__()  # type: ignore[no-untyped-call]
     _entered.set((counts, *_entered.get()))
     _deferrals.set((own, *_deferrals.get()))
@@ -46,6 +51,7 @@ def leave() -> None:
     _deferrals.set(_deferrals.get()[1:])
     if own is not None:
         own.__exit__(None, None, None)  # type: ignore[no-untyped-call]
+        watch_threads(-1)
         own.settle()
 
 

@@ -18,7 +18,7 @@ class Scope(ContextDecorator):
     It does not change: one may be entered again, also while it is entered, and by several threads at once.
     """
 
-    def __init__(self, defer: bool) -> None:
+    def __init__(self, defer: bool | None) -> None:
         self._defer = defer
 
     def __enter__(self) -> Counts:
@@ -56,11 +56,13 @@ class Patch:
     accelerate's empty initialisation do what they always do.
 
     Args:
-        defer: put fills of parameters on the CPU off until something in this thread looks at one of them, or until the
-            end of the scope, and then do them together. So a default initialisation that the model's own replaces is
-            never done, nor one of a weight that is thrown away when two are tied, whose memory then is not even
-            touched. The values are the same. Only for code in which no other thread, and no C++ extension that torch
-            does not know of, reads parameters before the scope ends.
+        defer: whether fills of parameters on the CPU are put off until something in this thread looks at one of them,
+            or until the end of the scope, and then done together. So a default initialisation that the model's own
+            replaces is never done, nor one of a weight that is thrown away when two are tied, whose memory then is not
+            even touched. The values are the same. None puts off while this is Python's only thread and no event loop
+            runs in it, and does what waits before another thread is started. True does so among other threads too
+            (in a notebook, say), which must not read these parameters before the scope ends. False fills at once: for
+            code that hands parameters to a C++ extension which reads them past torch's functions.
 
     Yields:
         `Counts`: calls and elements that were accelerated, by function, and calls that were left to torch, by function
@@ -81,7 +83,7 @@ class Patch:
         self._installed: Counts | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, *, defer: bool = False) -> Scope:
+    def __call__(self, *, defer: bool | None = None) -> Scope:
         """A context manager and decorator, see above."""
         return Scope(defer)
 
