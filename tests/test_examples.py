@@ -103,3 +103,13 @@ def test_data() -> None:
     assert layer.weight[:, 1::2].std().item() == pytest.approx(0.1, rel=0.05)
     assert layer.bias[0].item() == 1
     assert 0.08 < layer.bias[1:].abs().max().item() < 0.1
+
+
+def test_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    _, (net, stage, report) = run("recipe")
+    assert "whole model's weights: True" in capsys.readouterr().out
+    assert net.head.weight is net.embed.weight
+    assert net.blocks[3].out.weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
+    for name, parameter in stage.named_parameters():
+        assert torch.equal(parameter, net.get_parameter(f"blocks.5.{name}"))
+    assert report.materialised == report.filled == 49
