@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,11 @@ def test_a_stage_of_a_pipeline_fills_its_part_of_the_whole() -> None:
     rules = fastinit.Recipe(tuple(RULES[1:]), constants={"layers": 4})
     fastinit.initialize_(stage, rules, seed=1, prefix="h.2")
     assert_same(state(stage), state(whole.h[2]))
+
+
+def test_a_rule_by_depth_asks_for_the_depth_where_a_prefix_hides_it() -> None:
+    with pytest.raises(ValueError, match=r"h\.2\.out\.weight: .*pass constants=\{'layers'"):
+        fastinit.initialize_(Block(), RULES[1:], seed=1, prefix="h.2")
 
 
 def test_from_meta_the_values_are_those_of_a_model_in_memory() -> None:
@@ -302,6 +308,28 @@ def test_memory_that_cannot_be_had_leaves_the_model_on_meta(monkeypatch: pytest.
     assert all(parameter.device.type == "meta" for parameter in model.parameters())
 
 
+@pytest.mark.parametrize("arguments", [{"seed": 1}, {"seed": 1, "progress": True}, {}], ids=str)
+def test_a_function_of_ones_own_runs_last(arguments: dict[str, Any]) -> None:
+    model = Tiny()
+    with torch.no_grad():
+        model.head.weight.fill_(7.0)
+    seen: list[float] = []
+
+    def mine(tensor: Tensor, generator: Any) -> None:
+        seen.append(model.h[2].out.weight.abs().max().item())
+        fastinit.ones_(tensor)
+
+    with torch.no_grad():
+        model.h[2].out.weight.fill_(7.0)
+    fastinit.initialize_(model, [Rule(fastinit.Custom(mine), name="embed.weight"), *RULES[1:]], **arguments)
+    assert seen[0] < 1.0
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(TypeError, match="expected a function"):
+        fastinit.Custom("os.system")  # type: ignore[arg-type]
+
+
 def test_a_function_of_ones_own_runs_after_all_that_can_be_judged() -> None:
     model = Tiny()
     seen: list[object] = []
@@ -382,11 +410,80 @@ def test_meta_parameters_leaves_buffers_real_and_other_threads_alone() -> None:
     assert model.proj.weight.device.type == "cpu"
 
 
+def test_meta_parameters_keeps_ties_and_threads_apart() -> None:
+    weight = nn.Parameter(torch.empty(3))
+    with fastinit.meta_parameters():
+        model = nn.Module()
+        model.a, model.b = weight, weight
+        with fastinit.meta_parameters():
+            model.c = weight
+    assert model.a is model.b is model.c
+    assert model.a.device.type == "meta"
+    original = nn.Module.register_parameter
+    entered, leave = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with fastinit.meta_parameters():
+            entered.set()
+            leave.wait(10)
+
+    with fastinit.meta_parameters():
+        thread = threading.Thread(target=other)
+        thread.start()
+        entered.wait(10)
+    assert nn.Linear(2, 2).weight.device.type == "cpu"  # this thread has left
+    leave.set()
+    thread.join()
+    assert nn.Module.register_parameter is original
+
+
 def test_meta_parameters_is_undone_after_an_exception() -> None:
     original = nn.Module.register_parameter
     with pytest.raises(ZeroDivisionError), fastinit.meta_parameters():
         1 / 0  # noqa: B018
     assert nn.Module.register_parameter is original
+
+
+def test_what_a_transformers_model_does_for_its_buffers_changes_nothing_else() -> None:
+    transformers = pytest.importorskip("transformers")
+
+    class Config(transformers.PretrainedConfig):  # type: ignore[misc, name-defined]
+        pass
+
+    class Old(transformers.PreTrainedModel):  # type: ignore[misc, name-defined]
+        config_class = Config
+
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            self.w, self.norm = nn.Parameter(torch.empty(50, 50)), nn.BatchNorm1d(4)
+            self.left = nn.Parameter(torch.zeros(3))
+            self.register_buffer("position", torch.arange(4.0))
+            self.register_buffer("other", torch.arange(4.0))
+            self.post_init()
+
+        def _init_weights(self, module: nn.Module) -> None:
+            super()._init_weights(module)
+            if module is self:  # as code of before version 5 did: it asks nobody
+                self.w.data.normal_(0, 50)
+                transformers.initialization.copy_(self.position, torch.arange(4.0))
+                transformers.initialization.copy_(self.other, torch.arange(4.0))
+
+    with torch.device("meta"):
+        model: Any = Old(Config())
+    model.norm = nn.BatchNorm1d(4)  # loaded
+    model.norm.running_mean.fill_(5.0)
+    model.norm.num_batches_tracked.fill_(7)
+    rules = [
+        Rule(fastinit.Constant(9.0), name="other", buffers=True),
+        Rule(Normal(std=0.01), name="w"),
+        Rule(Ones()),
+    ]
+    fastinit.initialize_(model, rules, seed=0, device="cpu")
+    assert model.position.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert model.other.tolist() == [9.0] * 4
+    assert model.w.std().item() == pytest.approx(0.01, rel=0.1)
+    assert model.norm.running_mean.tolist() == [5.0] * 4
+    assert int(model.norm.num_batches_tracked) == 7
 
 
 def test_buffers_of_transformers_models_are_as_constructed() -> None:
@@ -428,6 +525,33 @@ def test_a_plan_can_be_carried_out_again_and_again() -> None:
     assert_same(state(model), first)
     fastinit.initialize_(model, rules, seed=2)
     assert_same(state(model), second)
+
+
+def test_a_plan_of_a_model_on_meta_is_not_carried_out() -> None:
+    plan = fastinit.plan(on_meta(), RULES)
+    with pytest.raises(ValueError, match="on meta: fastinit"):
+        plan.fill_(seed=1)
+    assert fastinit.initialize_(on_meta(), RULES, device="meta").filled == 0
+
+
+@pytest.mark.parametrize("arguments", [{"generator": "abc"}, {"generator": Key(1)}, {"progress": True}], ids=str)
+def test_arguments_are_judged_before_memory_is_allocated(
+    arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    model = on_meta()
+    with pytest.raises((TypeError, ImportError), match=r"pass a fastinit.Key as seed=|but got str|tqdm"):
+        fastinit.initialize_(model, RULES, device="cpu", **arguments)
+    assert all(parameter.device.type == "meta" for parameter in model.parameters())
+
+
+def test_a_padding_row_is_zero_whichever_name_comes_first() -> None:
+    model = nn.Module()
+    model.head, model.embed = nn.Linear(4, 6, bias=False), nn.Embedding(6, 4, padding_idx=-1)
+    model.head.weight = model.embed.weight
+    fastinit.initialize_(model, [Rule(Ones(), name="nothing", optional=True), Rule(Normal())], seed=0)
+    assert not model.embed.weight[5].any()
+    assert model.embed.weight[4].all()
 
 
 def test_a_plan_writes_nothing() -> None:

@@ -85,6 +85,8 @@ def in_the_second_layer(site: Site) -> bool:
         ({"name": ("*.mlp.*", re.compile(r"stats\..*"))}, r"(.*mlp|stats).*"),
         ({"name": ("*.mlp.*", re.compile(r"STATS\..*", re.I))}, r"(.*mlp|stats).*"),
         ({"name": re.compile("stats.weight|nothing")}, r"stats\.weight"),
+        ({"name": (re.compile(r"(x)\1"), re.compile(r".*\.(norm|mlp)\.(w)eigh(t)"))}, r".*\.(norm|mlp)\.weight"),
+        ({"name": (re.compile(r"(l).*\1p.*"), re.compile(r"(s)tat\1.*"))}, r"(.*mlp|stats).*"),
         ({"module": nn.Linear}, r".*(proj|mlp)\..*"),
         ({"module": "Linear"}, r".*(proj|mlp)\..*"),
         ({"module": "*RMSNorm"}, r".*\.norm\..*"),
@@ -216,12 +218,15 @@ def test_functions_and_flags_fit_no_file(rule: Rule) -> None:
         {"rules": [{"init": "zeros", "layout": 3}]},
         {"rules": [], "colour": "red"},
         {"rules": ["zeros"]},
+        {"rules": None},
+        {"rules": [{"init": "zeros", "name": 5}]},
+        {"rules": [{"init": "zeros", "layout": {"split": "a"}}]},
         [],
     ],
     ids=str,
 )
 def test_what_is_no_recipe_is_refused(data: Any) -> None:
-    with pytest.raises(ValueError, match=r"recipe has|rule has|layout"):
+    with pytest.raises(ValueError, match=r"recipe has|rule has|layout|not a rule"):
         Recipe.from_dict(data)
 
 

@@ -50,10 +50,73 @@ def test_depth_is_the_place_in_the_outermost_stack(name: str, layer: int | None,
     assert (found.layer, found.layers) == (layer, layers)
 
 
-def test_a_numbered_dict_keeps_the_numbers_of_the_whole_model() -> None:
+def test_a_numbered_dict_keeps_the_numbers_of_the_whole_model_whose_length_it_does_not_know() -> None:
     stage = nn.Module()
     stage.h = nn.ModuleDict({"4": Block(), "5": Block()})
-    assert site(stage, "h.5.inner.weight").layer == 5
+    found = site(stage, "h.5.inner.weight")
+    assert (found.layer, found.layers) == (5, 0)
+    with pytest.raises(ValueError, match="the depth of the model is not known"):
+        found.variable("layers")
+
+
+class Model(nn.Module):
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(10, 4)
+        self.h = nn.ModuleList(Block() for _ in range(layers))
+
+
+class Expert(Block):
+    pass
+
+
+class Routed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = nn.Linear(4, 8)
+        self.experts = nn.ModuleList(Expert() for _ in range(8))
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "layer", "layers"),
+    [
+        (nn.Sequential(Model(3)), "0.h.2.inner.weight", 2, 3),
+        (nn.ModuleList([Model(3)]), "0.h.2.inner.weight", 2, 3),
+        (nn.ModuleList([Model(3), Model(3)]), "1.h.2.inner.weight", 2, 3),
+        (nn.ModuleList([Block(), Routed(), Block()]), "1.experts.7.inner.weight", 1, 3),  # classes may alternate
+        (nn.ModuleList([Block(), Routed(), Block()]), "2.inner.weight", 2, 3),
+        (nn.ModuleList([Block()]), "0.inner.weight", 0, 1),
+    ],
+)
+def test_wrappers_are_no_depth_and_blocks_may_differ(model: nn.Module, name: str, layer: int, layers: int) -> None:
+    found = site(model, name)
+    assert (found.layer, found.layers) == (layer, layers)
+
+
+def test_a_part_under_a_prefix_does_not_know_the_depth() -> None:
+    found = next(s for s in sites(Model(3), prefix="stage") if s.name == "stage.h.1.inner.weight")
+    assert (found.layer, found.layers) == (None, 0)
+    for name in ("layer", "layers"):
+        with pytest.raises(ValueError, match="not known"):
+            found.variable(name)
+    known = next(s for s in sites(Model(3), "stage", {"layers": 24}) if s.name == "stage.h.1.inner.weight")
+    assert known.variable("layers") == 24
+
+
+def test_a_parametrised_weight_belongs_to_its_layer() -> None:
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv1d(16, 32, 9, groups=4))
+    found = site(conv, "parametrizations.weight.original1")
+    assert found.fans == Fans(36, 72)
+    assert (type(found.module).__mro__[1], found.param) == (nn.Conv1d, "weight.original1")
+    normed = nn.utils.parametrizations.spectral_norm(nn.ConvTranspose2d(16, 32, 3, groups=4))
+    found = site(normed, "parametrizations.weight.original")
+    assert found.fans == Fans(36, 72)
+    assert found.param == "weight"
+    rules = [fastinit.Rule(fastinit.XavierNormal(), module=nn.ConvTranspose2d, param="weight"), ZEROS]
+    assert fastinit.initialize_(normed, rules, seed=0).filled == 2
+
+
+ZEROS = fastinit.Rule(fastinit.Zeros(), param="bias")
 
 
 @pytest.mark.parametrize(
@@ -116,9 +179,9 @@ def test_variables_come_from_constants_then_the_site_then_module_and_configurati
 
 def test_names_without_meaning_say_so() -> None:
     found = site(nn.Linear(3, 5), "bias")
-    with pytest.raises(ValueError, match="no stack of layers"):
+    with pytest.raises(ValueError, match="the depth of the model is not known"):
         found.variable("layers")
-    with pytest.raises(ValueError, match="stands in no stack"):
+    with pytest.raises(ValueError, match="its place in a stack of layers is not known"):
         found.variable("layer")
     model = nn.Module()
     model.bias = nn.Parameter(torch.empty(3))

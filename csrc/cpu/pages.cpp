@@ -53,10 +53,11 @@ std::atomic<float> cost[2];
 std::atomic<uint32_t> turns{0};
 
 bool choose_huge() {
-  constexpr uint32_t kTryOther = 32;  // every so often, for what free memory there is changes with time
   const float small = cost[0].load(std::memory_order_relaxed), huge = cost[1].load(std::memory_order_relaxed);
   const bool cheaper = huge <= small;  // at first both are 0: each is tried once
-  return (turns.fetch_add(1, std::memory_order_relaxed) + 1) % kTryOther != 0 ? cheaper : !cheaper;
+  // The other is tried every so often, for what free memory there is changes with time; less often where it is dear.
+  const uint32_t every = std::max(small, huge) > 3.0f * std::min(small, huge) ? 256 : 32;
+  return (turns.fetch_add(1, std::memory_order_relaxed) + 1) % every != 0 ? cheaper : !cheaper;
 }
 
 void back_block(uintptr_t begin) {

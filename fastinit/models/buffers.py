@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from fastinit.models.sites import Site
@@ -23,30 +24,44 @@ def unknown(model: nn.Module, buffers: Iterable[Site]) -> list[str]:
     return [site.name for site in buffers if not isinstance(site.module, _NormBase) and site.module not in known]
 
 
-def compute(model: nn.Module, buffers: Sequence[Site]) -> None:
-    """Compute the values of buffers that have just been given memory."""
-    for module in {site.module for site in buffers if isinstance(site.module, _NormBase)}:
-        module.reset_running_stats()
-    if not buffers:
+def compute(model: nn.Module, lost: Sequence[Site]) -> None:
+    """Compute the values of buffers that have just been given memory; whatever else there is stays as it is.
+
+    To be called before the parameters are filled: code that does not ask whether a parameter is loaded writes to it.
+    """
+    with torch.no_grad():
+        for site in lost:
+            if isinstance(site.module, _NormBase):
+                site.tensor.fill_(_RUNNING[site.param])
+    others = {site.module for site in lost if not isinstance(site.module, _NormBase)}
+    if not others:
         return
-    others = {site.module for site in buffers if not isinstance(site.module, _NormBase)}
+    kept = {id(site.tensor) for site in lost}
     for pretrained in _pretrained(model):
         if not others.isdisjoint(pretrained.modules()):
-            _initialise_buffers(pretrained)
+            _initialise_buffers(pretrained, [b for b in pretrained.buffers() if id(b) not in kept])
 
 
-def _initialise_buffers(pretrained: Any) -> None:
-    """Let a transformers model run its own initialisation with every parameter marked as loaded: buffers remain."""
-    marked = [p for p in pretrained.parameters() if not getattr(p, "_is_hf_initialized", False)]
-    for parameter in marked:
-        parameter._is_hf_initialized = True
+_RUNNING = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
+
+
+def _initialise_buffers(pretrained: Any, real: Sequence[Tensor]) -> None:
+    """Let a transformers model run its own initialisation with all else marked as loaded: the lost buffers remain."""
+    everything = [*pretrained.parameters(), *real]
+    marked = [tensor for tensor in everything if not getattr(tensor, "_is_hf_initialized", False)]
+    before = [buffer.clone() for buffer in real]
+    for tensor in marked:
+        tensor._is_hf_initialized = True
     for module in pretrained.modules():
         module.__dict__.pop("_is_hf_initialized", None)
     try:
         pretrained.initialize_weights()
     finally:
-        for parameter in marked:
-            del parameter._is_hf_initialized
+        for tensor in marked:
+            del tensor._is_hf_initialized
+        with torch.no_grad():
+            for buffer, value in zip(real, before, strict=True):
+                buffer.copy_(value)
 
 
 def _pretrained(model: nn.Module) -> list[nn.Module]:

@@ -29,7 +29,8 @@ class Filling:
     """What a plan writes, made ready to be run under one seed after another."""
 
     def __init__(self, entries: Sequence[Entry], overlays: Sequence[Entry] = ()) -> None:
-        self.work = _work(entries)
+        # What cannot be judged comes last: if it raises, all else is filled.
+        self.work = sorted(_work(entries), key=lambda work: not work[1].judged)
         self.over = _work(overlays)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from fastinit.extras import optional
 from fastinit.keys import Key
 from fastinit.models import buffers
 from fastinit.models.filling import with_tensors
@@ -75,7 +76,8 @@ def initialize_(
             order of the plan. None is the default generator of each parameter's device.
         device: where parameters and buffers on meta are allocated; None is torch's default device. Others stay where
             they are.
-        prefix: what the names start with in the whole model, where ``model`` is a part of one (a pipeline stage).
+        prefix: what the names start with in the whole model, where ``model`` is a part of one (a pipeline stage). The
+            depth of the whole is not known then: ``recipe.with_constants(layers=...)`` says it to rules that ask.
         skip: parameters that are left alone because they are loaded already; see `fastinit.plan`.
         progress: show a bar, by bytes; needs tqdm.
 
@@ -104,16 +106,19 @@ def initialize_(
     key = source(seed, generator)
     made_on = torch.get_default_device() if device is None else torch.device(device)
     drawn = make_plan(model, recipe, key, prefix, skip, stacklevel=3)
-    _check_targets(drawn, made_on)
+    _check_targets(drawn, made_on, generator)
+    if progress:
+        optional("tqdm", "progress bars")  # an error about it comes before anything is made
     drawn.filling.judge()
-    materialised, lost = 0, []
+    materialised = 0
+    lost: list[Site] = []
     if made_on.type != "meta":
         lost = _lost_buffers(model, drawn)
-        materialised, drawn = _materialise(model, drawn, lost, made_on, prefix)
-    drawn.filling.run(key, generator, progress=progress)
+        materialised, drawn, lost = _materialise(model, drawn, lost, made_on, prefix)
     buffers.compute(model, lost)
+    drawn.filling.run(key, generator, progress=progress)
 
-    tensors = drawn.filling.tensors
+    tensors = [tensor for tensor in drawn.filling.tensors if tensor.device.type != "meta"]
     return Report(
         plan=drawn,
         filled=len(tensors),
@@ -128,7 +133,7 @@ def initialize_(
 _CLASSES = frozenset({Tensor, nn.Parameter, nn.Buffer})
 
 
-def _check_targets(drawn: Plan, made_on: torch.device) -> None:
+def _check_targets(drawn: Plan, made_on: torch.device, generator: Generator | None) -> None:
     for entry in (*drawn.entries, *drawn.overlays):
         if entry.fill is None:
             continue
@@ -136,6 +141,10 @@ def _check_targets(drawn: Plan, made_on: torch.device) -> None:
         device = made_on if tensor.device.type == "meta" else tensor.device
         if device.type not in ("cpu", "cuda", "meta"):
             raise NotImplementedError(f"{entry.name}: fastinit fills tensors on CPUs and CUDA devices, not on {device}")
+        if generator is not None and generator.device.type not in ("cpu", device.type):
+            raise RuntimeError(
+                f"{entry.name}: expected a generator on cpu or {device.type}, but found one on {generator.device.type}"
+            )
         if type(tensor) not in _CLASSES:
             raise TypeError(f"{entry.name}: fastinit does not fill a {type(tensor).__name__}")
         if not tensor.is_contiguous() and torch._debug_has_internal_overlap(tensor) == 1:
@@ -159,14 +168,18 @@ def _lost_buffers(model: nn.Module, drawn: Plan) -> list[Site]:
 
 def _materialise(
     model: nn.Module, drawn: Plan, lost: list[Site], made_on: torch.device, prefix: str
-) -> tuple[int, Plan]:
-    """Give memory to all that is on meta and will be filled: how many, and the plan for the new tensors."""
+) -> tuple[int, Plan, list[Site]]:
+    """Give memory to all that is on meta and will be filled: how many, the plan and the buffers with it."""
     filled = {id(e.site.tensor): e.site for e in (*drawn.entries, *drawn.overlays) if e.fill is not None}
     wanted = [site for site in filled.values() if site.tensor.device.type == "meta"]
     if not wanted and not lost:
-        return 0, drawn
+        return 0, drawn, lost
     made = [(site, allocate(site, made_on)) for site in (*wanted, *lost)]  # all of it first: memory may not suffice
     install(model, prefix, made)
     new = {id(site.tensor): tensor for site, tensor in made}
     entries, overlays = with_tensors(drawn.entries, new), with_tensors(drawn.overlays, new)
-    return len(wanted), replace(drawn, entries=entries, overlays=overlays)
+    return (
+        len(wanted),
+        replace(drawn, entries=entries, overlays=overlays),
+        [replace(site, tensor=new[id(site.tensor)]) for site in lost],
+    )

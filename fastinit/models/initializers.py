@@ -370,6 +370,10 @@ class Custom(Initializer):
 
     judged = False
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"expected a function, but got {self.function!r}")
+
     def fill(self, target: Tensor | Shard, generator: Source) -> None:
         """See `Initializer`."""
         self.function(target, generator=generator)

@@ -44,6 +44,11 @@ class Layout:
     split: int | tuple[int, ...] = 1
     split_axis: int = 0
 
+    def __post_init__(self) -> None:
+        sizes = self.split if isinstance(self.split, tuple) else (self.split,)
+        if not all(isinstance(size, int) for size in sizes):
+            raise TypeError(f"split must be a number of parts or their sizes, but got {self.split!r}")
+
     def sizes(self, shape: Sequence[int]) -> tuple[int, ...]:
         """The parts' sizes along ``split_axis``, for a weight of this shape.
 

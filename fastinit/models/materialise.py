@@ -70,19 +70,38 @@ def meta_parameters() -> Iterator[None]:
         >>> norm.weight.device.type, norm.running_var.device.type
         ('meta', 'cpu')
     """
-    thread = threading.get_ident()
-    original = nn.Module.register_parameter
-
-    def register_parameter(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
-        original(self, name, param)
-        if param is None or param.device.type == "meta" or threading.get_ident() != thread:
-            return
-        made: Any = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
-        made.__dict__.update(param.__dict__)
-        self._parameters[name] = made
-
-    nn.Module.register_parameter = register_parameter  # type: ignore[method-assign]
+    global _users, _original
+    with _lock:
+        if _users == 0:
+            _original = nn.Module.register_parameter
+            nn.Module.register_parameter = _register_parameter  # type: ignore[method-assign]
+        _users += 1
+    outer = getattr(_here, "made", None)
+    _here.made = {} if outer is None else outer
     try:
         yield
     finally:
-        nn.Module.register_parameter = original  # type: ignore[method-assign]
+        _here.made = outer
+        with _lock:
+            _users -= 1
+            if _users == 0 and nn.Module.register_parameter is _register_parameter:
+                nn.Module.register_parameter = _original  # type: ignore[method-assign]
+
+
+_lock = threading.Lock()
+_users = 0
+_original = nn.Module.register_parameter
+_here = threading.local()  # .made: by its id each parameter that was registered, which it keeps, and the one on meta
+
+
+def _register_parameter(self: nn.Module, name: str, param: nn.Parameter | None) -> None:
+    """See `torch.nn.Module.register_parameter`; where this thread wants it, what is registered is on meta."""
+    _original(self, name, param)
+    made = getattr(_here, "made", None)
+    if made is None or param is None or param.device.type == "meta":
+        return
+    if id(param) not in made:
+        on_meta: Any = nn.Parameter(param.detach().to("meta"), requires_grad=param.requires_grad)
+        on_meta.__dict__.update(param.__dict__)
+        made[id(param)] = param, on_meta
+    self._parameters[name] = made[id(param)][1]

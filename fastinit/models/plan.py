@@ -92,7 +92,8 @@ class Plan:
             generator: as for `fastinit.initialize_`.
 
         Raises:
-            ValueError: both a seed and a generator.
+            ValueError: both a seed and a generator, or a parameter that is on meta.
+            TypeError: a generator of another kind.
 
         Example:
             >>> import fastinit, torch
@@ -101,7 +102,10 @@ class Plan:
             >>> for seed in range(3):
             ...     plan.fill_(seed=seed)
         """
-        self.filling.run(source(seed, generator, self.seed), generator)
+        key = source(seed, generator, self.seed)
+        if any(tensor.device.type == "meta" for tensor in self.filling.tensors):
+            raise ValueError("the plan's parameters are on meta: fastinit.initialize_ allocates them")
+        self.filling.run(key, generator)
 
 
 COLUMNS = ("parameter", "shape", "dtype", "rule", "distribution", "std", "key")
@@ -190,6 +194,9 @@ def make_plan(
 
 def source(seed: int | Key | None, generator: Generator | None = None, default: Key | None = None) -> Key | None:
     """The key that a seed means; the default without seed and generator."""
+    if generator is not None and not isinstance(generator, Generator):
+        hint = "; pass a fastinit.Key as seed=" if isinstance(generator, Key) else ""
+        raise TypeError(f"generator must be a torch.Generator or None, but got {type(generator).__name__}{hint}")
     if seed is not None and generator is not None:
         raise ValueError("seed and generator exclude each other: a seed gives each parameter a key of its own")
     if seed is None:
@@ -222,9 +229,8 @@ def _entries(site: Site, rule: Rule) -> list[Entry]:
 
 def _padding(site: Site, entries: Sequence[Entry]) -> list[Entry]:
     """The row of an embedding that stands for padding: it gets no gradient, and is zero from the start."""
-    if site.param != "weight" or not isinstance(site.module, nn.Embedding | nn.EmbeddingBag):
+    if not any(entry.fill is not None and entry.fill.random for entry in entries):
         return []
-    row = site.module.padding_idx
-    if row is None or not any(entry.fill is not None and entry.fill.random for entry in entries):
-        return []
-    return [Entry(replace(site, part=Part(0, row, 1)), entries[0].rule, Constant(0.0))]
+    tables = [owner for owner in site.owners if isinstance(owner, nn.Embedding | nn.EmbeddingBag)]
+    rows = {table.padding_idx for table in tables if table.padding_idx is not None}
+    return [Entry(replace(site, part=Part(0, row, 1)), entries[0].rule, Constant(0.0)) for row in sorted(rows)]

@@ -117,7 +117,10 @@ class Rule:
                 given["layout"] = Layout(**{key: _from_plain(value) for key, value in data["layout"].items()})
             except (TypeError, AttributeError):
                 raise ValueError(f"not a layout: {data['layout']!r}") from None
-        return cls(Initializer.from_dict(data["init"]), **given)
+        try:
+            return cls(Initializer.from_dict(data["init"]), **given)
+        except TypeError as error:
+            raise ValueError(f"not a rule: {data!r}: {error}") from None
 
 
 def _listed(value: Any) -> tuple[Any, ...]:
@@ -131,14 +134,15 @@ def _matcher(names: Any) -> Callable[[str], object] | None:
     patterns = []
     for name in _listed(names):
         if isinstance(name, re.Pattern):
-            patterns.append(f"(?:{name.pattern})\\Z" if not name.flags & ~re.UNICODE else None)
+            joins = not name.flags & ~re.UNICODE and not name.groups
+            patterns.append(f"(?:{name.pattern})\\Z" if joins else None)
         elif isinstance(name, str):
             patterns.append(fnmatch.translate(name))
         else:
             raise TypeError(f"a name is selected by a glob or a compiled regular expression, but got {name!r}")
     if None not in patterns:
         return re.compile("|".join(patterns)).match  # type: ignore[arg-type]
-    # A regular expression with flags of its own keeps them, and its own matching.
+    # A regular expression with flags or groups of its own is matched by itself.
     tests = [
         n.fullmatch if isinstance(n, re.Pattern) else re.compile(fnmatch.translate(n)).match for n in _listed(names)
     ]
@@ -270,6 +274,8 @@ class Recipe:
         """
         if not isinstance(data, Mapping) or "rules" not in data or set(data) - {f.name for f in fields(cls)}:
             raise ValueError(f"a recipe has `rules` and perhaps name, source and constants, but got {data!r}")
+        if not isinstance(data["rules"], list | tuple):
+            raise ValueError(f"a recipe has a list of rules, but got {data['rules']!r}")
         rules = tuple(Rule.from_dict(rule) for rule in data["rules"])
         return cls(rules, **{key: value for key, value in data.items() if key != "rules"})
 

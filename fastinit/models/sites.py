@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from fastinit.fans import Fans, fans
 from fastinit.models.expressions import evaluate
@@ -35,9 +36,11 @@ class Site:
     """A parameter, or a buffer, in its model; what predicates and functions in rules are given.
 
     ``layer`` counts the blocks of the stack it stands in from 0, and ``layers`` is that stack's length; outside of any
-    stack ``layer`` is None and ``layers`` the length of the model's longest one (0 without any). A stack is an
-    `nn.ModuleList`, `nn.Sequential` or numbered `nn.ModuleDict` whose members are of one class and have members of
-    their own; of nested ones the outermost counts.
+    stack ``layer`` is None and ``layers`` the length of the model's longest one. A stack is an `nn.ModuleList`, or an
+    `nn.Sequential` or `nn.ModuleDict` of one class, whose members are numbered and have members of their own; of nested
+    ones the outermost counts, but for one that holds whole models. Neither is known of a part of a model that is given
+    a prefix, nor ``layers`` where the numbers do not start from 0: then ``layers`` is 0, and expressions with it are
+    refused until a constant says it.
     """
 
     name: str
@@ -62,6 +65,8 @@ class Site:
     """The owning module's name in the tree."""
     tree: Mapping[str, nn.Module] = field(default_factory=dict)
     """All modules of the model by their names."""
+    owners: tuple[nn.Module, ...] = ()
+    """The owning module for each of the names."""
 
     @cached_property
     def parents(self) -> tuple[nn.Module, ...]:
@@ -72,7 +77,7 @@ class Site:
     @cached_property
     def layout(self) -> Layout:
         """The declared layout, or the one that the module's kind tells."""
-        return self.declared or layout_of(self.module, self.param, self.tensor)
+        return self.declared or layout_of(self.module, self.param.partition(".")[0], self.tensor)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,11 +156,11 @@ class Site:
             return float(getattr(_fans(tuple(weight.shape), layout), name.removeprefix("weight_")))
         if name == "layer":
             if self.layer is None:
-                raise ValueError("it stands in no stack of layers, so `layer` has no value")
+                raise ValueError("its place in a stack of layers is not known: pass constants={'layer': ...}")
             return self.layer
         if name == "layers":
             if not self.layers:
-                raise ValueError("the model has no stack of layers: pass constants={'layers': ...}")
+                raise ValueError("the depth of the model is not known: pass constants={'layers': ...}")
             return self.layers
         if name == "part":
             return self.part.number if self.part is not None else 0
@@ -202,8 +207,9 @@ def sites(model: nn.Module, prefix: str = "", known: Mapping[str, float] | None 
         (True, model.named_buffers(remove_duplicate=False)),
     ):
         for tensor, (name, *others) in _tied(named):
-            path, _, param = name.rpartition(".")
-            layer, layers = _depth(path, stacks, longest)
+            path, param = _owner(name, modules)
+            # Of the whole that a prefix tells of there may be more, before and after.
+            layer, layers = (None, 0) if prefix else _depth(path, stacks, longest)
             yield Site(
                 name=dot + name,
                 names=(dot + name, *(dot + other for other in others)),
@@ -216,7 +222,21 @@ def sites(model: nn.Module, prefix: str = "", known: Mapping[str, float] | None 
                 known=known or {},
                 path=path,
                 tree=modules,
+                owners=tuple(modules[_owner(one, modules)[0]] for one in (name, *others)),
             )
+
+
+def _owner(name: str, modules: Mapping[str, nn.Module]) -> tuple[str, str]:
+    """The path of the module that a parameter belongs to, and its name there.
+
+    That of a parametrised weight (``lin.parametrizations.weight.original``) is the layer's, and its name the weight's
+    (``weight``; where there are several originals, ``weight.original0``).
+    """
+    path, _, own = name.rpartition(".")
+    if isinstance(modules[path], ParametrizationList) and own.startswith("original"):
+        layer, _, weight = path.rpartition(".")
+        return layer.rpartition(".")[0], weight if own == "original" else f"{weight}.{own}"
+    return path, own
 
 
 def _tied(named: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[Tensor, list[str]]]:
@@ -233,17 +253,36 @@ def _tied(named: Iterable[tuple[str, Tensor]]) -> Iterator[tuple[Tensor, list[st
 
 
 def _stacks(modules: Mapping[str, nn.Module]) -> dict[str, tuple[int, int]]:
-    """The index and the length of the stack for the name of every block."""
-    result = {}
+    """The index and the length of the stack for the name of every block; length 0 where only a part of it is here."""
+    found: dict[str, dict[str, nn.Module]] = {}
     for name, module in modules.items():
-        if not isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict) or not len(module):
-            continue
-        blocks = dict(module.named_children())
-        alike = len({type(block) for block in blocks.values()}) == 1 and all(key.isdigit() for key in blocks)
-        if alike and next(next(iter(blocks.values())).children(), None) is not None:
-            for key in blocks:
-                result[f"{name}.{key}" if name else key] = int(key), len(blocks)
+        if isinstance(module, nn.ModuleList | nn.Sequential | nn.ModuleDict):
+            blocks = {f"{name}.{key}" if name else key: block for key, block in module.named_children()}
+            if blocks and _are_blocks(module, list(blocks.values())):
+                found[name] = blocks
+    result: dict[str, tuple[int, int]] = {}
+    for name, blocks in found.items():
+        if not _wraps_models(name, blocks, found):
+            numbers = [int(block.rpartition(".")[2]) for block in blocks]
+            whole = sorted(numbers) == list(range(len(blocks)))
+            result |= {block: (number, whole * len(blocks)) for block, number in zip(blocks, numbers, strict=True)}
     return result
+
+
+def _are_blocks(module: nn.Module, blocks: Sequence[nn.Module]) -> bool:
+    """Whether a container's members are numbered, have members, and are alike; in a list they may differ in class."""
+    numbered = all(key.isdigit() for key, _ in module.named_children())
+    alike = isinstance(module, nn.ModuleList) or len({type(block) for block in blocks}) == 1
+    return numbered and alike and all(next(block.children(), None) is not None for block in blocks)
+
+
+def _wraps_models(name: str, blocks: Mapping[str, nn.Module], found: Mapping[str, object]) -> bool:
+    """Whether a container holds whole models: one around a stack, or several with embeddings and stacks within."""
+    inside = [
+        any(other.startswith(f"{block}.") or other == block for other in found if other != name) for block in blocks
+    ]
+    embeds = all(any(isinstance(m, nn.Embedding) for m in block.modules()) for block in blocks.values())
+    return all(inside) and (len(blocks) == 1 or embeds)
 
 
 def _depth(path: str, stacks: Mapping[str, tuple[int, int]], longest: int) -> tuple[int | None, int]:
