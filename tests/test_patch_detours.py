@@ -261,6 +261,7 @@ def test_a_scope_is_left_in_another_context_than_it_was_entered() -> None:
     scope.__exit__(None, None, None)
     assert bool((weight.detach() == 1.0).all())
     assert context.run(fastinit.patching.scopes.current) == ()
+    assert context.run(fastinit.patching.scopes.deferral) is None
     assert counts.calls == 1
 
 

@@ -206,6 +206,9 @@ def _drawn(generator: Generator | None) -> Key:
     return Key(_native.fold_in(source.initial_seed() % 2**64, int(word) % 2**64, _CPU_GENERATOR))
 
 
+_LISTS: Final = (list, tuple, set, frozenset, UserList, ParameterList)
+
+
 def _values(value: Any) -> Iterator[Any]:
     """The tensors in arguments, at any depth."""
     if isinstance(value, Tensor):
@@ -215,7 +218,7 @@ def _values(value: Any) -> Iterator[Any]:
     elif isinstance(value, dict):
         for one in value.values():
             yield from _values(one)
-    elif isinstance(value, list | tuple | set | frozenset | UserList | ParameterList):
+    elif isinstance(value, _LISTS):
         for one in value:
             yield from _values(one)
 
