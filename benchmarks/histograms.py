@@ -19,7 +19,7 @@ from fastinit.bench.machine import Facts, headline
 
 BINS: Final = 60
 REACH: Final = 5.0  # standard deviations to either side that a picture shows
-COLOURS: Final = {"torch": "#d62728", "patch": "#2ca02c", "eager": "#17becf", "recipe": "#1f77b4"}
+COLOURS: Final = {"torch": "#d62728", "patch": "#2ca02c", "defer": "#17becf", "recipe": "#1f77b4"}
 SHOWN: Final = 3  # parameters of each model
 DRAWN: Final = 2**22  # elements of each
 PIECE: Final = 2**15  # elements; torch works on so few in one thread, and wakes no other

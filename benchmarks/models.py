@@ -2,11 +2,11 @@
 
     python benchmarks/models.py --models gpt2 gpt2-xl --rounds 5
 
-torch: the plain constructor.  patch: the same call under ``fastinit.patch()``.  eager: under its ``defer=False``, which
-puts no fill off.  recipe: the model's shapes alone, then ``fastinit.initialize_``.  limit: the shapes alone, then every
-parameter allocated and zeroed by torch, which touches the memory once: no initialisation can do without.  Every sample
-comes from a new process with fresh memory; then the same memory is filled again.  What was written is checked against
-the declared distributions, and drawn over them.
+torch: the plain constructor.  patch: the same call under ``fastinit.patch()``.  defer: under its ``defer=True``, which
+leaves out what is written over.  recipe: the model's shapes alone, then ``fastinit.initialize_``.  limit: the shapes
+alone, then every parameter allocated and zeroed by torch, which touches the memory once: no initialisation can do
+without.  Every sample comes from a new process with fresh memory; then the same memory is filled again.  What was
+written is checked against the declared distributions, and drawn over them.
 """
 
 from __future__ import annotations

@@ -26,16 +26,16 @@ def by_torch(definition: Definition, seed: int) -> PreTrainedModel:
 
 
 def by_patch(definition: Definition, seed: int) -> PreTrainedModel:
-    """The same call, with torch's fills carried out by fastinit: those that would be written over are never done."""
+    """The same call, with torch's fills carried out by fastinit."""
     torch.manual_seed(seed)
     with fastinit.patch():
         return definition.build()
 
 
-def by_eager(definition: Definition, seed: int) -> PreTrainedModel:
-    """The same, with every fill done at once."""
+def by_defer(definition: Definition, seed: int) -> PreTrainedModel:
+    """The same, with fills put off: those that would be written over are never done."""
     torch.manual_seed(seed)
-    with fastinit.patch(defer=False):
+    with fastinit.patch(defer=True):
         return definition.build()
 
 
@@ -90,9 +90,9 @@ def patch_again(definition: Definition, model: PreTrainedModel, seed: int) -> Ru
     return _within(fastinit.patch(), torch_again(definition, model, seed))
 
 
-def eager_again(definition: Definition, model: PreTrainedModel, seed: int) -> Run:
+def defer_again(definition: Definition, model: PreTrainedModel, seed: int) -> Run:
     """The same calls under the patch that puts them off."""
-    return _within(fastinit.patch(defer=False), torch_again(definition, model, seed))
+    return _within(fastinit.patch(defer=True), torch_again(definition, model, seed))
 
 
 def _within(scope: AbstractContextManager[object], calls: Run) -> Run:
@@ -123,9 +123,9 @@ def zeros_again(definition: Definition, model: PreTrainedModel, seed: int) -> Ru
 WAYS: Final[dict[str, tuple[Make, Again]]] = {
     "torch": (by_torch, torch_again),
     "patch": (by_patch, patch_again),
-    "eager": (by_eager, eager_again),
+    "defer": (by_defer, defer_again),
     "recipe": (by_recipe, recipe_again),
     "limit": (by_zeros, zeros_again),
 }
-FILLING: Final = ("torch", "patch", "eager", "recipe")  # those whose weights are worth looking at
-OWN: Final = ("patch", "eager", "recipe")  # fastinit's
+FILLING: Final = ("torch", "patch", "defer", "recipe")  # those whose weights are worth looking at
+OWN: Final = ("patch", "defer", "recipe")  # fastinit's

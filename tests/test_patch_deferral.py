@@ -1,11 +1,13 @@
-"""Fills that ``fastinit.patch`` puts off: the values are those of fills at once, and nobody sees any other."""
+"""Fills that ``fastinit.patch`` puts off: the values are those of fills at once, and nobody sees any other.
+
+How others than torch's functions come to a parameter: test_patch_detours.py.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import pickle
-import threading
+from collections import UserList
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import fastinit
+from initializers import ALL, Initializer
 from torchs import CALLS, Call
 
 
@@ -57,6 +60,16 @@ def test_types(dtype: torch.dtype) -> None:
         assert put_off()
     torch.manual_seed(1)
     assert torch.equal(weight, fastinit.normal_(torch.empty(5, 6, dtype=dtype), std=0.5))
+
+
+def test_nothing_is_put_off_unless_the_caller_asks() -> None:
+    weight = parameter(5, 6)
+    with fastinit.patch() as counts:
+        nn.init.ones_(weight)
+        assert not put_off()
+        assert bool((torch.from_numpy(weight.detach().numpy()) == 1.0).all())
+        nn.init.zeros_(weight)
+    assert counts.unseen == 0
 
 
 def test_a_fill_that_is_replaced_is_never_done() -> None:
@@ -157,14 +170,32 @@ def shared() -> tuple[nn.Parameter, Any]:
         lambda: (nn.Parameter(torch.empty(7, 6)[:5]), None),
         lambda: (nn.Parameter(torch.empty(6, 5).T), None),
         lambda: (torch.empty(5, 6), None),
+        lambda: (nn.Parameter(torch.frombuffer(bytearray(120), dtype=torch.float32)), None),
+        lambda: (parameter(5, 6).share_memory_(), None),  # type: ignore[no-untyped-call]
     ],
-    ids=["shared", "part", "transposed", "tensor"],
+    ids=["shared", "part", "transposed", "tensor", "buffer", "between processes"],
 )
 def test_what_can_be_reached_by_another_way_is_filled_at_once(make: Callable[[], tuple[Tensor, Any]]) -> None:
     tensor, _other = make()
     with fastinit.patch(defer=True):
         nn.init.uniform_(tensor)
         assert not put_off()
+
+
+def test_an_array_sees_its_values_at_once() -> None:
+    numpy = pytest.importorskip("numpy")
+    array = numpy.zeros((4, 4), dtype=numpy.float32)
+    weight = nn.Parameter(torch.from_numpy(array))
+    with fastinit.patch(defer=True):
+        nn.init.ones_(weight)
+        assert array.sum() == 16.0
+
+
+def test_inference_tensors_are_filled_where_they_may_be() -> None:
+    with fastinit.patch(defer=True), torch.inference_mode():
+        weight = nn.init.ones_(parameter(5, 6))
+        assert not put_off()
+    assert bool((weight == 1.0).all())
 
 
 @pytest.mark.parametrize("value", [True, 2**60, torch.tensor(0.5)])
@@ -202,6 +233,22 @@ def test_an_exception_leaves_no_fill_undone() -> None:
     with pytest.raises(ZeroDivisionError), fastinit.patch(defer=True):
         raise ZeroDivisionError(nn.init.ones_(weight).shape)
     assert (weight == 1.0).all()
+
+
+def test_an_error_of_one_fill_leaves_none_of_the_others_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, broken, last = parameter(5), parameter(3), parameter(4)
+    fill_many = fastinit.many.fill_many
+
+    def fails(targets: list[Tensor], *rest: Any) -> None:
+        if any(target is broken for target in targets):
+            raise ArithmeticError(f"of {len(targets)}")
+        fill_many(targets, *rest)
+
+    monkeypatch.setattr("fastinit.patching.deferral.fill_many", fails)
+    with pytest.raises(ArithmeticError, match="of 1"), fastinit.patch(defer=True):
+        list(map(nn.init.ones_, (first, broken, last)))
+    assert bool((first == 1.0).all())
+    assert bool((last == 1.0).all())
 
 
 def test_the_outer_scope_decides_when() -> None:
@@ -265,86 +312,6 @@ def test_a_model_of_transformers_is_written_once() -> None:
     assert counts.elements - counts.unseen == sum(one.numel() for one in later.parameters())
 
 
-@pytest.fixture
-def alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a script: where tests run in several processes, each has a thread that talks to the others."""
-    threads = threading.active_count()
-    count = threading.active_count
-    monkeypatch.setattr(threading, "active_count", lambda: count() - threads + 1)
-
-
-@pytest.mark.usefixtures("alone")
-def test_by_default_fills_are_put_off_where_there_is_one_thread() -> None:
-    weight = parameter(5, 6)
-    with fastinit.patch() as counts:
-        nn.init.normal_(weight)
-        assert put_off()
-        nn.init.zeros_(weight)
-    assert counts.unseen == 30
-    assert not weight.any()
-    with fastinit.patch(defer=False):
-        nn.init.normal_(weight)
-        assert not put_off()
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_thread_that_is_started_finds_the_values() -> None:
-    weight, later = parameter(5, 6), parameter(5, 6)
-    found = []
-    done = threading.Event()
-
-    def read() -> None:
-        found.append(weight.detach().clone())
-        done.wait(10)
-
-    with fastinit.patch():
-        nn.init.normal_(weight)
-        assert put_off()
-        thread = threading.Thread(target=read)
-        thread.start()
-        nn.init.normal_(later)  # while it runs nothing is put off
-        assert not put_off()
-        done.set()
-        thread.join()
-        nn.init.normal_(later)
-        assert put_off()
-    assert torch.equal(found[0], weight)
-    assert bool(weight.any())
-
-
-@pytest.mark.usefixtures("alone")
-def test_a_thread_from_behind_python_is_noticed_at_the_next_fill(monkeypatch: pytest.MonkeyPatch) -> None:
-    weight, later = parameter(5, 6), parameter(5, 6)
-    with fastinit.patch():
-        nn.init.normal_(weight)
-        monkeypatch.setattr(threading, "active_count", lambda: 2)
-        nn.init.normal_(later)
-        assert not put_off()
-
-
-@pytest.mark.usefixtures("alone")
-def test_tasks_of_an_event_loop_fill_at_once() -> None:
-    async def build() -> bool:
-        with fastinit.patch():
-            nn.init.normal_(parameter(5, 6))
-            await asyncio.sleep(0)
-            return put_off()
-
-    async def both() -> list[bool]:
-        return list(await asyncio.gather(build(), build()))
-
-    assert asyncio.run(both()) == [False, False]
-
-
-def test_threads_start_as_ever_afterwards() -> None:
-    start = threading.Thread.start
-    with fastinit.patch(), fastinit.patch(defer=True):
-        assert threading.Thread.start is not start
-    with pytest.raises(ZeroDivisionError), fastinit.patch():
-        1 / 0  # noqa: B018
-    assert threading.Thread.start is start
-
-
 def test_lists_and_plans_are_seen_too() -> None:
     weight = parameter(5, 6)
     model = nn.Linear(6, 5)
@@ -356,3 +323,62 @@ def test_lists_and_plans_are_seen_too() -> None:
         plan.fill_()
     assert not weight.any()
     assert not model.weight.any()
+
+
+@pytest.mark.parametrize("initializer", ALL, ids=str)
+def test_a_shard_is_the_parameter_whose_memory_it_is(initializer: Initializer) -> None:
+    whole = (2 * initializer.shape[0], *initializer.shape[1:])
+    start = (0,) * len(whole)
+    weight, plain = parameter(*initializer.shape), torch.full(initializer.shape, 7.0)
+    with fastinit.patch(defer=True):
+        nn.init.constant_(weight, 7.0)
+        initializer(fastinit.shard(weight, whole, start), generator=fastinit.Key(3))
+    initializer(fastinit.shard(plain, whole, start), generator=fastinit.Key(3))
+    assert torch.equal(weight, plain)
+
+
+LISTS: list[Callable[[nn.Parameter], Any]] = [
+    lambda p: [p],
+    lambda p: [fastinit.shard(p, (10, 6), (5, 0))],
+    lambda p: nn.ParameterList([p]),
+    lambda p: UserList([p]),
+]
+
+
+@pytest.mark.parametrize("wrap", LISTS, ids=["list", "shards", "module", "user's"])
+def test_what_lists_hold_is_seen(wrap: Callable[[nn.Parameter], Any]) -> None:
+    weight = parameter(5, 6)
+    with fastinit.patch(defer=True):
+        nn.init.normal_(weight)
+        fastinit.foreach.ones_(wrap(weight))
+    assert bool((weight == 1.0).all())
+
+
+def test_code_that_torch_calls_back_finds_the_values() -> None:
+    weight, found = parameter(5, 6), []
+    with fastinit.patch(defer=True):
+        leaf = torch.ones(1, requires_grad=True)
+        loss = (leaf * 2).sum()
+        leaf.register_hook(lambda grad: found.append(weight.detach().clone()))  # type: ignore[no-untyped-call]
+        nn.init.ones_(weight)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.init.zeros_(weight)
+    assert bool((found[0] == 1.0).all())
+
+
+def test_code_of_a_subclass_finds_the_values() -> None:
+    weight, found = parameter(5, 6), []
+
+    class Curious(Tensor):
+        @classmethod
+        def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            found.append(weight.detach().clone())
+            return super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+
+    curious = torch.ones(2).as_subclass(Curious)
+    with fastinit.patch(defer=True):
+        nn.init.ones_(weight)
+        curious + 1
+        nn.init.zeros_(weight)
+    assert found
+    assert bool((found[-1] == 1.0).all())

@@ -9,23 +9,25 @@ called with a tensor in this thread (``data_ptr``, ``numpy``, ``detach``, pickli
 tell or set something else than values are let through. Before any other that meets a parameter whose fill was put off,
 all are done, in one call. A parameter qualifies if its memory is its own alone, so that there is no other way to it.
 
-What does not come by here: other threads, and C++ code that takes a tensor without torch's dispatch of overrides. So
-unless the caller asks for more, a fill is put off only while Python runs no other thread, and what waits is done before
-one starts.
+Some ways to a parameter do not come by here. Those that Python can see are watched (detours.py). Not covered, which is
+why nothing is put off unless the caller asks for it: threads that were running already, TorchScript (functions and
+modules of ``torch.jit.script`` read parameters past overrides), C++ extensions that take a tensor, and code that turns
+torch functions off (``torch._C.DisableTorchFunction``).
 """
 
 from __future__ import annotations
 
 import sys
 import threading
+from collections import UserList
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 from torch import Generator, Tensor
-from torch.nn import Parameter
-from torch.overrides import TorchFunctionMode
+from torch.nn import Parameter, ParameterList
+from torch.overrides import TorchFunctionMode, _pop_mode, _push_mode
 
 from fastinit import _native
 from fastinit.dispatch import CONSTANT
@@ -33,8 +35,9 @@ from fastinit.keys import Key
 from fastinit.many import Law, fill_many
 from fastinit.patching.counts import Counts
 from fastinit.patching.guards import TRANSPARENT
+from fastinit.shards import Shard
 
-__all__ = ["Deferral", "LawOf", "watch_threads"]
+__all__ = ["Deferral", "LawOf"]
 
 LawOf = Callable[..., Law | None]
 """From a shape and an initializer's arguments, its law; None if there is none for these."""
@@ -55,16 +58,43 @@ class _Fill:
 class Deferral(TorchFunctionMode):
     """The fills that are put off in one scope."""
 
-    def __init__(self, *, among_threads: bool) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._among_threads = among_threads
         self._fills: dict[int, _Fill] = {}  # by the parameter's id, which is its own while it is held here
+        # Others than the thread that entered may come here, with a copy of its context. Again from within: a tensor
+        # that is let go may run anything.
+        self._lock = threading.RLock()
+
+    def enter(self) -> None:
+        """See what this thread calls, from now on."""
+        _push_mode(self)  # type: ignore[no-untyped-call]
+
+    def leave(self) -> None:
+        """Stop that, whatever modes have been entered since, and do what was put off.
+
+        Where another thread entered, its mode stays and does nothing: nobody can put off any more.
+        """
+        above = []
+        if self._is_on():
+            while (mode := _pop_mode()) is not self:  # type: ignore[no-untyped-call]
+                above.append(mode)
+            for mode in reversed(above):
+                _push_mode(mode)  # type: ignore[no-untyped-call]
+        self.settle()
+
+    def awaits(self, tensor: Any) -> bool:
+        """Whether a fill of it was put off."""
+        return id(tensor) in self._fills
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Do what was put off before it can be seen, then what was called."""
-        if self._fills and func not in _BLIND and any(id(value) in self._fills for value in _values((args, kwargs))):
+        if self._fills and (
+            not _PLAIN.issuperset(types)  # a subclass may look at anything, and meanwhile torch does not tell the mode
+            or func in _CALLING_BACK
+            or (func not in _BLIND and any(map(self.awaits, _values((args, kwargs)))))
+        ):
             self.settle()
         return func(*args, **(kwargs or {}))
 
@@ -81,10 +111,10 @@ class Deferral(TorchFunctionMode):
         Raises:
             What the fill itself would.
         """
-        if not self._among_threads and threading.active_count() > 1:
-            self.settle()  # a thread that was started behind our back may look at what waits
+        if not self._watches():
+            self.settle()  # whoever calls may look at the parameter, or have somebody look, unseen
             return False
-        with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction(), self._lock:
             earlier = self._fills.get(id(tensor))
             if earlier is None and not _alone(tensor):
                 return False
@@ -102,43 +132,54 @@ class Deferral(TorchFunctionMode):
         return True
 
     def settle(self) -> None:
-        """Do all that was put off."""
-        with torch._C.DisableTorchFunction():
-            fills, self._fills = list(self._fills.values()), {}
+        """Do all that was put off.
+
+        Raises:
+            The first error of a fill, after all others were done.
+        """
+        if not self._fills:
+            return
+        with torch._C.DisableTorchFunction(), self._lock:
+            fills = list(self._fills.values())  # they count as put off until they are done, for other threads
             kept = []
             for fill in fills:
                 if sys.getrefcount(fill.tensor) <= 2 and fill.tensor._use_count() == 1:  # type: ignore[attr-defined]  # by `fill` and the call
                     fill.never()
                 else:
                     kept.append(fill)
-            if kept:
-                fill_many([fill.tensor for fill in kept], [fill.law for fill in kept], [fill.key for fill in kept])
+            try:
+                _do(kept)
+            finally:
+                self._fills = {}
+
+    def _watches(self) -> bool:
+        """Whether what this thread does now comes by here."""
+        return self._is_on() and not torch._C._is_torch_function_all_disabled()
+
+    def _is_on(self) -> bool:
+        """Whether it is among this thread's modes."""
+        stack = torch.overrides._get_current_function_mode_stack()  # type: ignore[no-untyped-call]
+        return any(mode is self for mode in stack)
 
 
 TRANSPARENT.add(Deferral)
 
-_start: Final = threading.Thread.start
-_watching = 0
-_lock = threading.Lock()
 
-
-def _settle_and_start(self: threading.Thread) -> None:
-    """See `threading.Thread.start`."""
-    for mode in torch.overrides._get_current_function_mode_stack():  # type: ignore[no-untyped-call]
-        if isinstance(mode, Deferral):
-            mode.settle()
-    _start(self)
-
-
-def watch_threads(more: int) -> None:
-    """Have threads wait for what their starters put off, while so many more scopes want it."""
-    global _watching
-    with _lock:
-        _watching += more
-        if _watching and threading.Thread.start is _start:
-            threading.Thread.start = _settle_and_start  # type: ignore[method-assign]
-        elif not _watching and threading.Thread.start is _settle_and_start:
-            threading.Thread.start = _start  # type: ignore[method-assign]
+def _do(fills: Sequence[_Fill]) -> None:
+    """In one call, which refuses all where it refuses one; then one by one."""
+    if not fills:
+        return
+    try:
+        fill_many([fill.tensor for fill in fills], [fill.law for fill in fills], [fill.key for fill in fills])
+    except Exception:
+        errors = []
+        for fill in fills:
+            try:
+                fill_many([fill.tensor], [fill.law], [fill.key])
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise errors[0] from None
 
 
 _NO_KEY: Final = Key(0)
@@ -147,10 +188,15 @@ _CPU_GENERATOR: Final = 3  # the domain of keys that come from a generator: csrc
 
 def _alone(tensor: Tensor) -> bool:
     """Whether a tensor is a parameter on the CPU whose memory nothing else shares."""
-    if type(tensor) is not Parameter or not tensor.is_cpu or not tensor.is_contiguous():
+    if type(tensor) is not Parameter or not tensor.is_cpu or not tensor.is_contiguous() or tensor.is_inference():
         return False
     storage = tensor.untyped_storage()
-    return storage.nbytes() == tensor.nbytes and torch._C._storage_Use_Count(storage._cdata) <= 2  # and `storage`
+    return (
+        storage.nbytes() == tensor.nbytes
+        and torch._C._storage_Use_Count(storage._cdata) <= 2  # and `storage`
+        and storage.resizable()  # that of an array or a buffer is not
+        and not storage.is_shared()
+    )
 
 
 def _drawn(generator: Generator | None) -> Key:
@@ -160,17 +206,32 @@ def _drawn(generator: Generator | None) -> Key:
     return Key(_native.fold_in(source.initial_seed() % 2**64, int(word) % 2**64, _CPU_GENERATOR))
 
 
-def _values(values: Any) -> Iterator[Any]:
-    """What is in arguments, at any depth."""
-    if isinstance(values, list | tuple):
-        for value in values:
-            yield from _values(value)
-    elif isinstance(values, dict):
-        for value in values.values():
-            yield from _values(value)
-    else:
-        yield values
+_LISTS: Final = (list, tuple, set, frozenset, UserList, ParameterList)
 
+
+def _values(value: Any) -> Iterator[Any]:
+    """The tensors in arguments, at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Shard):
+        yield value.local
+    elif isinstance(value, dict):
+        for one in value.values():
+            yield from _values(one)
+    elif isinstance(value, _LISTS):
+        for one in value:
+            yield from _values(one)
+
+
+_PLAIN: Final = frozenset({Tensor, Parameter})
+
+# What runs Python code of the caller's, unseen as that of a subclass.
+_CALLING_BACK: Final = frozenset(
+    {
+        *(torch.Tensor.backward, torch.Tensor.apply_, torch.Tensor.map_, torch.Tensor.map2_),
+        *(torch.autograd.backward, torch.autograd.grad),
+    }
+)
 
 # What says or changes nothing about values, and makes nothing that shares the memory.
 _BLIND: Final = frozenset(

@@ -6,53 +6,76 @@ meant.
 
 from __future__ import annotations
 
-import asyncio
+import threading
+from collections.abc import Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
+from fastinit.patching import detours
 from fastinit.patching.counts import Counts
-from fastinit.patching.deferral import Deferral, watch_threads
+from fastinit.patching.deferral import Deferral
 
-__all__ = ["current", "deferral", "enter", "everywhere", "leave"]
+__all__ = ["Entry", "current", "deferral", "enter", "everywhere", "innermost", "leave"]
 
-_entered: ContextVar[tuple[Counts, ...]] = ContextVar("fastinit.patch", default=())  # the innermost comes first
-_deferrals: ContextVar[tuple[Deferral | None, ...]] = ContextVar("fastinit.deferrals", default=())  # one a scope
+
+@dataclass(eq=False)
+class Entry:
+    """A scope that was entered once."""
+
+    counts: Counts
+    deferral: Deferral | None
+    thread: int = field(default_factory=threading.get_ident)
+    open: bool = True
+    """Copies of the context in which it was entered keep it, and a scope may be left in another than it was entered."""
+
+
+_entered: ContextVar[tuple[Entry, ...]] = ContextVar("fastinit.patch", default=())  # the innermost comes first
 _everywhere: tuple[Counts, ...] = ()  # one or none
 
 
 def current() -> tuple[Counts, ...]:
     """The tallies that a call made here and now belongs to; none where the patch is off."""
-    return _entered.get() + _everywhere
+    return tuple(entry.counts for entry in _entered.get() if entry.open) + _everywhere
 
 
 def deferral() -> Deferral | None:
     """Where a fill made here and now may be put off; None where it may not."""
-    return next((one for one in _deferrals.get() if one is not None), None)
+    return next((entry.deferral for entry in _entered.get() if entry.open and entry.deferral is not None), None)
 
 
-def enter(defer: bool | None) -> Counts:
+def enter(defer: bool) -> Entry:
     """Open a scope in the calling context."""
-    counts = Counts()
-    # Tasks take turns in a thread, and modes are a thread's.
-    wanted = asyncio._get_running_loop() is None if defer is None else defer
     # Where fills are put off already, that goes on.
-    own = Deferral(among_threads=bool(defer)) if wanted and deferral() is None else None
-    if own is not None:
-        watch_threads(+1)
-        own.__enter__()  # type: ignore[no-untyped-call]
-    _entered.set((counts, *_entered.get()))
-    _deferrals.set((own, *_deferrals.get()))
-    return counts
+    entry = Entry(Counts(), Deferral() if defer and deferral() is None else None)
+    if entry.deferral is not None:
+        detours.hold()
+        entry.deferral.enter()
+    _entered.set((entry, *_entered.get()))
+    return entry
 
 
-def leave() -> None:
-    """Close the innermost scope of the calling context."""
-    own = _deferrals.get()[0]
-    _entered.set(_entered.get()[1:])
-    _deferrals.set(_deferrals.get()[1:])
-    if own is not None:
-        own.__exit__(None, None, None)  # type: ignore[no-untyped-call]
-        watch_threads(-1)
-        own.settle()
+def innermost(entries: Sequence[Entry]) -> Entry:
+    """Of these, the one to be left next: the last of the calling context, or else of the thread, or else of all.
+
+    Raises:
+        RuntimeError: there is none.
+    """
+    if not entries:
+        raise RuntimeError("the scope of fastinit.patch is left more often than it was entered")
+    here = next((entry for entry in _entered.get() if entry in entries), None)
+    thread = threading.get_ident()
+    return here or next((entry for entry in reversed(entries) if entry.thread == thread), entries[-1])
+
+
+def leave(entry: Entry) -> None:
+    """Close it: the innermost scope, or another, of the calling context, or of any."""
+    entry.open = False
+    _entered.set(tuple(one for one in _entered.get() if one is not entry))
+    if entry.deferral is not None:
+        try:
+            entry.deferral.leave()
+        finally:
+            detours.release()
 
 
 def everywhere(counts: Counts | None) -> None:

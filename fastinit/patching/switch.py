@@ -18,18 +18,26 @@ class Scope(ContextDecorator):
     It does not change: one may be entered again, also while it is entered, and by several threads at once.
     """
 
-    def __init__(self, defer: bool | None) -> None:
+    def __init__(self, defer: bool) -> None:
         self._defer = defer
+        self._open: list[scopes.Entry] = []
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Counts:
         replacement.hold()
-        return scopes.enter(self._defer)
+        entry = scopes.enter(self._defer)
+        with self._lock:
+            self._open.append(entry)
+        return entry.counts
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        with self._lock:
+            entry = scopes.innermost(self._open)
+            self._open.remove(entry)
         try:
-            scopes.leave()
+            scopes.leave(entry)
         finally:
             replacement.release()
 
@@ -59,10 +67,11 @@ class Patch:
         defer: whether fills of parameters on the CPU are put off until something in this thread looks at one of them,
             or until the end of the scope, and then done together. So a default initialisation that the model's own
             replaces is never done, nor one of a weight that is thrown away when two are tied, whose memory then is not
-            even touched. The values are the same. None puts off while this is Python's only thread and no event loop
-            runs in it, and does what waits before another thread is started. True does so among other threads too
-            (in a notebook, say), which must not read these parameters before the scope ends. False fills at once: for
-            code that hands parameters to a C++ extension which reads them past torch's functions.
+            even touched. The values are the same. Started threads, ``nn.Parameter(other)``, DLPack and `torch.compile`
+            find them. Three readers do not, and may see memory that was never written, so this is not for code that
+            has them look at a parameter before the scope ends: threads that were running when the scope was entered
+            (or since), TorchScript (what ``torch.jit.script`` made), and C++ extensions. In the default, False, every
+            fill is done at once.
 
     Yields:
         `Counts`: calls and elements that were accelerated, by function, and calls that were left to torch, by function
@@ -83,7 +92,7 @@ class Patch:
         self._installed: Counts | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, *, defer: bool | None = None) -> Scope:
+    def __call__(self, *, defer: bool = False) -> Scope:
         """A context manager and decorator, see above."""
         return Scope(defer)
 
