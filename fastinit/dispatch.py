@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar, cast
 import torch
 from torch import Generator, Tensor
 from torch.compiler import is_dynamo_compiling
-from torch.overrides import handle_torch_function, has_torch_function
+from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from fastinit import _native
 from fastinit.interop import SupportsDLPack, as_tensor
@@ -127,7 +127,7 @@ def overridden(function: Any, tensor: Target, /, **arguments: Any) -> Target:
 
 def announce(tensors: Sequence[Tensor]) -> None:
     """Tell modes that watch for uses of tensors of one that they cannot see: the operators are called directly."""
-    if not is_dynamo_compiling() and has_torch_function(tensors):
+    if not is_dynamo_compiling() and len(tensors) and has_torch_function_unary(tensors[0]):  # so it is under any mode
         handle_torch_function(announce, tensors, tensors)
 
 

@@ -38,6 +38,11 @@ class Filling:
         """What is written, each once."""
         return list({id(entry.site.tensor): entry.site.tensor for entry, _, _ in (*self.work, *self.over)}.values())
 
+    @cached_property
+    def on_meta(self) -> bool:
+        """Whether some of it has no memory."""
+        return any(tensor.device.type == "meta" for tensor in self.tensors)
+
     def run(self, key: Key | None, generator: Generator | None, *, progress: bool = False) -> None:
         """Fill: under a key each parameter by its name, in any order; from a generator in the plan's order."""
         if progress:

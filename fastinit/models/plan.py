@@ -103,7 +103,7 @@ class Plan:
             ...     plan.fill_(seed=seed)
         """
         key = source(seed, generator, self.seed)
-        if any(tensor.device.type == "meta" for tensor in self.filling.tensors):
+        if self.filling.on_meta:
             raise ValueError("the plan's parameters are on meta: fastinit.initialize_ allocates them")
         self.filling.run(key, generator)
 

@@ -222,7 +222,7 @@ def sites(model: nn.Module, prefix: str = "", known: Mapping[str, float] | None 
                 known=known or {},
                 path=path,
                 tree=modules,
-                owners=tuple(modules[_owner(one, modules)[0]] for one in (name, *others)),
+                owners=(modules[path], *(modules[_owner(other, modules)[0]] for other in others)),
             )
 
 
