@@ -143,26 +143,30 @@ def variance_scaling_std(
     transposed: bool,
 ) -> float:
     """Judge the arguments of `variance_scaling_`, and give the standard deviation they ask for; 0 without elements."""
+    check_scaling(scale, mode, distribution)
+    fan_in, fan_out = fans(
+        shape, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, groups=groups, transposed=transposed
+    )
+    return 0.0 if 0 in shape else math.sqrt(scale / fan_of_mode(fan_in, fan_out, mode))
+
+
+def check_scaling(scale: float, mode: str, distribution: str) -> None:
+    """Refuse what `variance_scaling_` refuses of these."""
     if mode not in _MODES:
         raise ValueError(f"Mode {mode} not supported, please use one of {_MODES}")
     if distribution not in _DISTRIBUTIONS:
         raise ValueError(f"Distribution {distribution} not supported, please use one of {_DISTRIBUTIONS}")
     if not scale >= 0.0:  # so that NaN is refused too
         raise ValueError(f"scale must not be negative, but got {scale}")
-    fan_in, fan_out = fans(
-        shape, in_axis=in_axis, out_axis=out_axis, batch_axis=batch_axis, groups=groups, transposed=transposed
-    )
-    if 0 in shape:
-        return 0.0
+
+
+def fan_of_mode(fan_in: int, fan_out: int, mode: str) -> float:
+    """The fan that a mode of `variance_scaling_` names."""
     if mode == "fan_in":
-        fan: float = fan_in
-    elif mode == "fan_out":
-        fan = fan_out
-    elif mode == "fan_avg":
-        fan = (fan_in + fan_out) / 2
-    else:
-        fan = math.sqrt(fan_in * fan_out)
-    return math.sqrt(scale / fan)
+        return fan_in
+    if mode == "fan_out":
+        return fan_out
+    return (fan_in + fan_out) / 2 if mode == "fan_avg" else math.sqrt(fan_in * fan_out)
 
 
 _MODES = ["fan_in", "fan_out", "fan_avg", "fan_geo_avg"]

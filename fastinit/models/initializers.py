@@ -20,7 +20,7 @@ from fastinit.models.elementary import Constant, Normal, TruncNormal, Uniform
 from fastinit.models.initializer import Initializer
 from fastinit.models.sites import Number, Site
 from fastinit.orthogonal import delta_orthogonal_, orthogonal_, special_orthogonal_
-from fastinit.scaling import absolute_bounds, scaled
+from fastinit.scaling import absolute_bounds, check_scaling, fan_of_mode, scaled
 from fastinit.shards import Shard
 
 __all__ = [
@@ -124,22 +124,8 @@ class VarianceScaling(Initializer):
 
     def _at(self, site: Site) -> Initializer:
         scale = site.number(self.scale)
-        if not scale >= 0.0:
-            raise ValueError(f"scale must not be negative, but got {scale}")
-        if self.mode not in _MODES:
-            raise ValueError(f"Mode {self.mode} not supported, please use one of {list(_MODES)}")
-        if self.distribution not in _DISTRIBUTIONS:
-            raise ValueError(f"Distribution {self.distribution} not supported, please use one of {_DISTRIBUTIONS}")
-        return _centred(_std(scale, _MODES[self.mode](*site.fans)), self.distribution)
-
-
-_MODES: dict[str, Callable[[int, int], float]] = {
-    "fan_in": lambda fan_in, fan_out: fan_in,
-    "fan_out": lambda fan_in, fan_out: fan_out,
-    "fan_avg": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
-    "fan_geo_avg": lambda fan_in, fan_out: math.sqrt(fan_in * fan_out),
-}
-_DISTRIBUTIONS = ["truncated_normal", "normal", "uniform"]
+        check_scaling(scale, self.mode, self.distribution)
+        return _centred(_std(scale, fan_of_mode(*site.fans, self.mode)), self.distribution)
 
 
 def _std(variance: float, fan: float) -> float:
@@ -176,7 +162,7 @@ class _Kaiming(Initializer):
         mode = self.mode.lower()
         if mode not in ("fan_in", "fan_out"):
             raise ValueError(f"Mode {mode} not supported, please use one of ['fan_in', 'fan_out']")
-        return calculate_gain(self.nonlinearity, self.a) * _std(1.0, _MODES[mode](*site.fans))
+        return calculate_gain(self.nonlinearity, self.a) * _std(1.0, fan_of_mode(*site.fans, mode))
 
 
 @dataclass(frozen=True, repr=False)
