@@ -10,9 +10,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,29 +22,11 @@ import fastinit
 from fastinit import _C, Key, shard
 from laws import DTYPES, EVERY_LAW_AND_DTYPE, GRID, LAWS, NORMAL, UNIFORM, Law, fill, fresh, same, sliced
 from layouts import LARGE, Layout, assert_nothing_else_is_written
+from settings import instruction_set, threads
 from strategies import layouts
 
 INSTRUCTION_SETS = _C.facts()["isa_supported"]
 THREADS = (1, 2, 3, 5)
-
-
-@contextmanager
-def instruction_set(name: str | None) -> Iterator[None]:
-    _C.force_isa(name)
-    try:
-        yield
-    finally:
-        _C.force_isa(None)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # Threads and instruction sets

@@ -6,8 +6,6 @@ Counts, extremes and histograms are equal; sums agree to the rounding of float64
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 
 import pytest
@@ -20,6 +18,7 @@ import fastinit
 from fastinit import _C, Key
 from fastinit.auditing.statistics import CODES, NO_SCALE, Scale, Statistics, joined, reference, statistics, survey
 from layouts import LARGE, Layout
+from settings import instruction_set, threads
 from strategies import layouts
 
 INSTRUCTION_SETS = _C.facts()["isa_supported"]
@@ -28,25 +27,6 @@ OTHERS = [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.i
 EVERY_NATIVE = pytest.mark.parametrize("dtype", NATIVE, ids=str)
 # Numbers of float32: the bins then lie at the same places in every type.
 SCALE = Scale(-3.25, 19.5)
-
-
-@contextmanager
-def instruction_set(name: str | None) -> Iterator[None]:
-    _C.force_isa(name)
-    try:
-        yield
-    finally:
-        _C.force_isa(None)
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def sample(*shape: int, dtype: torch.dtype = torch.float32, mean: float = 0.0, std: float = 1.0) -> Tensor:
